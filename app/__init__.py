@@ -1,0 +1,1 @@
+"""What is served: the REST service, its stores and its indexes."""

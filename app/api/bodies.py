@@ -1,0 +1,107 @@
+"""Bytes to fields and fields to bytes: what routes declare instead of parsing bodies themselves."""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Generic, TypeVar
+
+from fastapi import Request, Response
+from fastapi.concurrency import run_in_threadpool
+from pydantic import BaseModel, ValidationError
+
+from app.api.codecs import CODECS, reader, writer
+from app.api.codecs.base import Fields
+from app.api.codecs.json import to_base64
+from app.api.errors import MEDIA_TYPE, from_validation
+from app.api.schemas import ProblemOut
+from app.errors import TooManyRows, UnsupportedMediaType
+
+JSON, NPY, ARROW = CODECS
+ALL = (JSON, NPY, ARROW)
+INLINE_BYTES = 64 * 1024  # smaller bodies are decoded on the event loop: a thread costs more
+
+Model = TypeVar("Model", bound=BaseModel)
+Reply = Callable[..., Response]
+
+
+class Body(Generic[Model]):
+    """A dependency that reads the body into `model`, in any of `media_types`."""
+
+    def __init__(self, model: type[Model], media_types: tuple[str, ...] = (JSON,)) -> None:
+        self.model, self.media_types = model, media_types
+
+    async def __call__(self, request: Request) -> Model:
+        codec = reader(request.headers.get("content-type"))
+        if codec.media_type not in self.media_types:
+            raise UnsupportedMediaType(
+                f"this route reads {list(self.media_types)}, got {codec.media_type!r}",
+                expected=list(self.media_types),
+                got=codec.media_type,
+            )
+        query = {
+            key: values if len(values := request.query_params.getlist(key)) > 1 else values[0]
+            for key in request.query_params
+        }
+        body = await request.body()
+        if len(body) <= INLINE_BYTES:
+            fields = codec.decode(body, query)
+        else:
+            fields = await run_in_threadpool(codec.decode, body, query)
+        check_rows(fields, request.state.services.settings.max_rows)
+        try:
+            return self.model.model_validate(fields, strict=codec.media_type == JSON)
+        except ValidationError as error:
+            raise from_validation(error.errors()) from error
+
+    @property
+    def openapi(self) -> dict[str, Any]:
+        """Binary bodies hold the columns of the model; its other fields are query parameters."""
+        schema = {JSON: {"$ref": f"#/components/schemas/{self.model.__name__}"}}
+        content = {media: {"schema": schema.get(media, BINARY_SCHEMA)} for media in self.media_types}
+        return {"requestBody": {"required": True, "content": content}}
+
+
+class Answers:
+    """A dependency that writes fields in what the client accepts among `media_types`."""
+
+    def __init__(self, *media_types: str) -> None:
+        self.media_types = list(media_types)
+
+    def __call__(self, request: Request) -> Reply:
+        codec = writer(request.headers.get("accept"), self.media_types)
+
+        def reply(fields: Fields, base64: bool = False) -> Response:
+            if base64 and codec.media_type == JSON:
+                fields = {**fields, "vectors": to_base64(fields["vectors"])}
+            body, headers = codec.encode(fields)
+            return Response(body, media_type=codec.media_type, headers=headers)
+
+        return reply
+
+
+BINARY_SCHEMA = {"type": "string", "format": "binary"}
+
+
+def check_rows(fields: Fields, limit: int) -> None:
+    rows = len(fields["vectors"]) if "vectors" in fields else 0
+    if rows > limit:
+        raise TooManyRows(
+            f"one call takes at most {limit} vectors, got {rows}: send several", limit=limit, got=rows
+        )
+
+
+def answers(model: type[BaseModel], *media_types: str) -> dict[int | str, dict[str, Any]]:
+    """For `responses=`: the answer in each of its media types."""
+    return {
+        200: {
+            "model": model,
+            "content": {media: {"schema": BINARY_SCHEMA} for media in media_types if media != JSON},
+        }
+    }
+
+
+def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """For `responses=`: these, and what every route may answer."""
+    schema: Mapping[str, Any] = {"schema": {"$ref": f"#/components/schemas/{ProblemOut.__name__}"}}
+    return {
+        status: {"content": {MEDIA_TYPE: schema}, "description": "problem"}
+        for status in sorted({401, 403, 422, 503, *statuses})
+    }

@@ -1,0 +1,44 @@
+"""What a codec is, and what every decoded matrix must be."""
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.errors import InvalidVectors
+
+LARGEST = 1e18  # longer vectors overflow single precision when they are squared
+Fields = dict[str, Any]
+
+
+class Codec(Protocol):
+    """Fields to bytes and back. `vectors` is a float32 matrix on both sides."""
+
+    media_type: str
+
+    def decode(self, body: bytes, query: Mapping[str, Any]) -> Fields:
+        """MalformedBody, InvalidVectors."""
+
+    def encode(self, fields: Fields) -> tuple[bytes, dict[str, str]]:
+        """The body, and the headers for what it cannot hold."""
+
+
+def matrix(values: NDArray[Any]) -> NDArray[np.float32]:
+    """(n, d) real numbers of any precision -> float32. InvalidVectors."""
+    if values.dtype.kind not in "fiu":
+        raise InvalidVectors(f"vectors must be real numbers, got {values.dtype}", got=str(values.dtype))
+    if values.ndim != 2 or 0 in values.shape:
+        raise InvalidVectors(
+            f"vectors must be a matrix of at least one row and one column, got shape {list(values.shape)}",
+            expected="(n, d)",
+            got=list(values.shape),
+        )
+    with np.errstate(over="ignore", invalid="ignore"):
+        out = np.array(values, np.float32, order="C")
+        length = np.linalg.norm(values.astype(np.float64, copy=False), axis=1)
+    bad = ~(length <= LARGEST)  # NaN too
+    if bad.any():
+        row = int(bad.argmax())
+        raise InvalidVectors(f"row {row} has NaN, an infinity, or numbers too large for single precision", row=row)
+    return out

@@ -1,0 +1,138 @@
+"""`application/json`: matrices as arrays of numbers, or as {"base64", "dtype", "shape"}.
+
+simdjson reads the numbers into one flat buffer without making a Python object of each.
+"""
+
+import json
+from base64 import b64decode, b64encode
+from binascii import Error as Base64Error
+from collections.abc import Mapping
+from math import prod
+from typing import Any
+
+import numpy as np
+import orjson
+import simdjson
+from numpy.typing import NDArray
+
+from app.api.codecs.base import Fields, matrix
+from app.errors import InvalidVectors, MalformedBody
+
+DTYPES = ("<f2", "<f4", "<f8")
+OPTIONS = orjson.OPT_SERIALIZE_NUMPY
+
+
+class JsonCodec:
+    """One object. Wherever a member is called `vectors`, a matrix stands."""
+
+    media_type = "application/json"
+
+    def decode(self, body: bytes, query: Mapping[str, Any]) -> Fields:  # noqa: ARG002  all is in the body
+        try:
+            parsed = simdjson.Parser().parse(body)
+        except (ValueError, RuntimeError) as error:
+            raise unreadable(body, error) from error
+        if not isinstance(parsed, simdjson.Object):
+            raise MalformedBody("the body must be a JSON object")
+        return members(parsed, body)
+
+    def encode(self, fields: Fields) -> tuple[bytes, dict[str, str]]:
+        return orjson.dumps(fields, option=OPTIONS), {}
+
+
+def members(parsed: simdjson.Object, body: bytes) -> Fields:
+    fields: Fields = {}
+    for key in parsed.keys():  # noqa: SIM118  items() would make Python objects of all the numbers
+        value = parsed[key]
+        if key == "vectors":
+            fields[key] = vectors_of(value, body)
+        elif isinstance(value, simdjson.Object):
+            fields[key] = members(value, body) if "vectors" in value else value.as_dict()
+        else:
+            fields[key] = value.as_list() if isinstance(value, simdjson.Array) else value
+    return fields
+
+
+def vectors_of(value: Any, body: bytes) -> NDArray[np.float32]:
+    if isinstance(value, simdjson.Array):
+        return matrix(numbers(value, body))
+    if isinstance(value, simdjson.Object):
+        return matrix(from_base64(value.as_dict()))
+    raise InvalidVectors(
+        'vectors must be an array of arrays of numbers, or {"base64": ..., "dtype": "<f4", "shape": [n, d]}, '
+        f"got {value!r:.40}"
+    )
+
+
+def numbers(rows: Any, body: bytes) -> NDArray[np.float64]:
+    """(n, d). InvalidVectors with the first row that is not an array of d numbers."""
+    if not all(isinstance(row, simdjson.Array) for row in rows):
+        raise first_bad(rows.as_list())
+    widths = {len(row) for row in rows} or {0}
+    try:
+        flat = np.frombuffer(rows.as_buffer(of_type="d"), np.float64)
+    except TypeError as error:
+        raise first_bad(rows.as_list()) from error
+    if len(widths) > 1 or flat.size != len(rows) * max(widths) or nested(rows, body):
+        raise first_bad(rows.as_list())
+    return flat.reshape(len(rows), max(widths))
+
+
+def nested(rows: Any, body: bytes) -> bool:
+    """Whether a row holds arrays, which the flat buffer does not show."""
+    return body.count(b"[") != len(rows) + 1 and any(row.mini.count(b"[") > 1 for row in rows)
+
+
+def first_bad(rows: list[Any]) -> InvalidVectors:
+    width = len(rows[0]) if isinstance(rows[0], list) else 0
+    for number, row in enumerate(rows):
+        if not isinstance(row, list):
+            return InvalidVectors(f"row {number} must be an array of numbers, got {row!r:.40}", row=number)
+        for value in row:
+            if isinstance(value, bool) or not isinstance(value, int | float):
+                return InvalidVectors(f"row {number} must hold numbers only, got {value!r:.40}", row=number)
+            if not abs(value) < np.inf:
+                return InvalidVectors(f"row {number} has {value}: every number must be finite", row=number)
+        if len(row) != width:
+            return InvalidVectors(f"row {number} has {len(row)} numbers, row 0 has {width}", row=number)
+    return InvalidVectors("vectors must be a matrix of finite numbers")
+
+
+def unreadable(body: bytes, error: Exception) -> MalformedBody | InvalidVectors:
+    """Python's own parser also reads NaN, Infinity and huge numbers, so it can tell where they stand."""
+    try:
+        parsed = json.loads(body)
+    except (ValueError, RecursionError):
+        return MalformedBody(f"the body is not JSON: {error}")
+    for fields in (parsed, parsed.get("anchors")) if isinstance(parsed, dict) else ():
+        rows = fields.get("vectors") if isinstance(fields, dict) else None
+        if isinstance(rows, list) and rows:
+            return first_bad(rows)
+    return MalformedBody(f"the body has NaN, Infinity, a number beyond 64 bits or broken Unicode: {error}")
+
+
+def from_base64(fields: Mapping[str, Any]) -> NDArray[Any]:
+    """{"base64": little-endian rows, "dtype": one of DTYPES, "shape": [n, d]}. InvalidVectors."""
+    shape, dtype, text = fields.get("shape"), fields.get("dtype", "<f4"), fields.get("base64")
+    whole = isinstance(shape, list) and all(type(size) is int and size >= 0 for size in shape)
+    if not (isinstance(text, str) and dtype in DTYPES and whole and len(shape) == 2):  # type: ignore[arg-type]
+        raise InvalidVectors(
+            f'binary vectors are {{"base64": text, "dtype": one of {list(DTYPES)}, "shape": [n, d]}}, '
+            f"got dtype {dtype!r} and shape {shape!r}"
+        )
+    try:
+        data = b64decode(text, validate=True)
+    except Base64Error as error:
+        raise InvalidVectors(f"the base64 text of vectors cannot be decoded: {error}") from error
+    expected = prod(shape) * np.dtype(dtype).itemsize  # type: ignore[arg-type]
+    if len(data) != expected:
+        raise InvalidVectors(
+            f"vectors of shape {shape} and dtype {dtype} are {expected} bytes, the base64 text holds {len(data)}",
+            expected=expected,
+            got=len(data),
+        )
+    return np.frombuffer(data, dtype).reshape(shape)
+
+
+def to_base64(vectors: NDArray[np.float32]) -> dict[str, Any]:
+    return {"base64": b64encode(vectors.astype("<f4").tobytes()).decode(), "dtype": "<f4", "shape": vectors.shape}

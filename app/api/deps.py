@@ -1,0 +1,30 @@
+"""What routes are given."""
+
+from typing import Annotated, TypeVar
+
+from fastapi import Depends, Header, Path, Query, Request, Response
+
+from app.api.schemas import NAME, ResourceOut
+from app.service import Services
+
+
+def services(request: Request) -> Services:
+    found: Services = request.state.services
+    return found
+
+
+ServicesDep = Annotated[Services, Depends(services)]
+NamePath = Annotated[str, Path(pattern=f"^{NAME}$")]
+IfMatch = Annotated[str | None, Header(description="write only if this is still the ETag; 412 otherwise")]
+Cursor = Annotated[str, Query(description="`cursor` of the page before")]
+Limit = Annotated[int, Query(ge=1, le=1000, description="items on a page")]
+
+Resource = TypeVar("Resource", bound=ResourceOut)
+
+
+def tagged(resource: Resource, response: Response, created: bool = False) -> Resource:
+    """The resource, with its ETag, and 201 if it is new."""
+    response.headers["ETag"] = resource.etag
+    if created:
+        response.status_code = 201
+    return resource

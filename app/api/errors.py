@@ -1,0 +1,121 @@
+"""From domain errors to answers: one table, one body (RFC 9457)."""
+
+import re
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from pydantic_core import ErrorDetails
+from starlette.exceptions import HTTPException
+
+from anchors.errors import AnchorError
+from app import errors
+from models.errors import DomainError, ModelError
+
+STATUS: Mapping[type[DomainError], int] = {
+    errors.MalformedBody: 400,
+    errors.Unauthorized: 401,
+    errors.Forbidden: 403,
+    errors.NotFound: 404,
+    errors.NotAcceptable: 406,
+    errors.Conflict: 409,
+    errors.PreconditionFailed: 412,
+    errors.BodyTooLarge: 413,
+    errors.TooManyRows: 413,
+    errors.UnsupportedMediaType: 415,
+    errors.InvalidInput: 422,
+    AnchorError: 422,
+    ModelError: 422,
+    errors.Busy: 503,
+    errors.StoreUnavailable: 503,
+    DomainError: 500,
+}
+HEADERS: Mapping[int, dict[str, str]] = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "1"}}
+MEDIA_TYPE = "application/problem+json"
+
+
+def install(app: FastAPI) -> None:
+    app.add_exception_handler(DomainError, on_domain_error)
+    app.add_exception_handler(RequestValidationError, on_validation_error)
+    app.add_exception_handler(HTTPException, on_http_error)
+    app.add_exception_handler(Exception, on_any_error)
+
+
+def status_of(error: DomainError) -> int:
+    """That of the nearest class in the table."""
+    return next(STATUS[cls] for cls in type(error).__mro__ if cls in STATUS)
+
+
+def code_of(error: DomainError) -> str:
+    """TooFewAnchors -> too-few-anchors."""
+    return re.sub("(?<!^)(?=[A-Z])", "-", type(error).__name__).lower()
+
+
+def problem(status: int, code: str, detail: str, path: str, **facts: Any) -> JSONResponse:
+    body = {
+        "type": f"urn:anchorage:problem:{code}",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "code": code,
+        "detail": detail,
+        "instance": path,
+    }
+    return JSONResponse({**body, **facts, **body}, status, HEADERS.get(status), MEDIA_TYPE)
+
+
+def problem_of(error: DomainError, path: str) -> JSONResponse:
+    return problem(status_of(error), code_of(error), str(error), path, **error.facts)
+
+
+def from_validation(found: list[ErrorDetails]) -> errors.InvalidInput:
+    """What pydantic says, with JSON pointers and without a copy of the input."""
+    places = [
+        {
+            "pointer": "".join(f"/{part}" for part in error["loc"]),
+            "message": error["msg"].removeprefix("Value error, "),
+        }
+        for error in found
+    ]
+    first = places[0]
+    more = f" (and {len(places) - 1} more)" if len(places) > 1 else ""
+    where = f"{first['pointer']}: " if first["pointer"] else ""
+    return errors.InvalidInput(f"{where}{first['message']}{more}", errors=places[:20])
+
+
+async def on_domain_error(request: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, DomainError):
+        raise error
+    return problem_of(error, request.url.path)
+
+
+async def on_validation_error(request: Request, error: Exception) -> JSONResponse:
+    if not isinstance(error, RequestValidationError):
+        raise error
+    return problem_of(from_validation(list(error.errors())), request.url.path)
+
+
+async def on_http_error(request: Request, error: Exception) -> JSONResponse:
+    """The framework's own: no such route, no such method, body too large."""
+    if not isinstance(error, HTTPException):
+        raise error
+    if error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
+        limit = request.state.services.settings.max_body_bytes
+        too_large = errors.BodyTooLarge(
+            f"a body may have at most {limit} bytes: send fewer rows a call", limit=limit
+        )
+        return problem_of(too_large, request.url.path)
+    code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
+    detail = f"{request.method} {request.url.path}: {error.detail}; /docs lists every route"
+    answer = problem(error.status_code, code, detail, request.url.path)
+    answer.headers.update(error.headers or {})
+    return answer
+
+
+async def on_any_error(request: Request, error: Exception) -> JSONResponse:
+    """A defect of ours: logged by the server, not told to the client."""
+    return problem(
+        500, "internal-error", f"{type(error).__name__}: the server's log has the details", request.url.path
+    )

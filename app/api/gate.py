@@ -1,0 +1,86 @@
+"""Who may come in: keys, and no more requests at once than the settings allow."""
+
+import hashlib
+import hmac
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from starlette.types import ASGIApp, Receive, Scope, Send
+
+from app.api.errors import problem_of
+from app.errors import Busy, ConfigurationError, Forbidden, ServiceError, Unauthorized
+from app.settings import Settings
+
+SCOPES = ("read", "write", "admin")  # each includes those before it
+OPEN = re.compile(r"/|/livez|/readyz|/docs|/openapi\.json|/swagger/[^/]*")
+COMPUTES = re.compile(r"/v1/translate|/v1/collections/[^/]+/(search|points/get)")
+
+
+@dataclass(frozen=True)
+class Key:
+    """Only the hash of a key is known here."""
+
+    scope: str
+    sha256: str
+
+    @classmethod
+    def parse(cls, text: str) -> "Key":
+        scope, _, digest = text.partition(":")
+        if scope not in SCOPES or not re.fullmatch("[0-9a-f]{64}", digest):
+            raise ConfigurationError(
+                f"a key is scope:sha256, as `anchorage key` prints, with a scope of {list(SCOPES)}: "
+                f"got {text[:12]!r}…"
+            )
+        return cls(scope, digest)
+
+
+class Gate:
+    """ASGI middleware. With keys, every route is closed unless OPEN says otherwise."""
+
+    def __init__(self, app: ASGIApp, settings: Settings) -> None:
+        self.app = app
+        self.keys = [Key.parse(text) for text in settings.keys]
+        self.places = self.most = settings.max_requests
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or OPEN.fullmatch(scope["path"]):
+            return await self.app(scope, receive, send)
+        try:
+            self.check_key(scope)
+            self.check_place()
+        except ServiceError as error:
+            return await problem_of(error, scope["path"])(scope, receive, send)
+        self.places -= 1
+        try:
+            await self.app(scope, receive, send)
+        finally:
+            self.places += 1
+
+    def check_key(self, scope: Scope) -> None:
+        """Unauthorized, Forbidden."""
+        if not self.keys:
+            return
+        needed = scope_needed(scope["method"], scope["path"])
+        digest = hashlib.sha256(bearer(dict(scope["headers"]))).hexdigest()
+        found = [key.scope for key in self.keys if hmac.compare_digest(key.sha256, digest)]
+        if not found:
+            raise Unauthorized("this server needs a key: send the header Authorization: Bearer <key>")
+        if max(map(SCOPES.index, found)) < SCOPES.index(needed):
+            raise Forbidden(
+                f"this request needs a key of scope {needed!r}, yours is {found[0]!r}", expected=needed
+            )
+
+    def check_place(self) -> None:
+        if not self.places:
+            raise Busy(f"{self.most} requests are in flight: try again in a moment", limit=self.most)
+
+
+def scope_needed(method: str, path: str) -> str:
+    reads = method in ("GET", "HEAD") or (method == "POST" and COMPUTES.fullmatch(path))
+    return "read" if reads else "write"
+
+
+def bearer(headers: Mapping[bytes, bytes]) -> bytes:
+    scheme, _, key = headers.get(b"authorization", b"").partition(b" ")
+    return key.strip() if scheme.lower() == b"bearer" else b""

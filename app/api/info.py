@@ -1,0 +1,34 @@
+"""/v1/info, /livez, /readyz."""
+
+from typing import Any
+
+from fastapi import APIRouter
+from fastapi.responses import JSONResponse
+
+from app.api.bodies import problems
+from app.api.codecs import CODECS
+from app.api.deps import ServicesDep
+from app.service.info import Info, info
+
+router = APIRouter(tags=["service"])
+
+
+@router.get("/v1/info", responses=problems())
+def get_info(services: ServicesDep) -> Info:
+    """Version, limits, methods and their options, device: what a client needs to know."""
+    return info(services.settings, list(CODECS))
+
+
+@router.get("/livez")
+def livez() -> dict[str, str]:
+    """The process answers."""
+    return {"status": "ok"}
+
+
+@router.get("/readyz", responses={503: {"description": "not ready; `checks` says why"}})
+def readyz(services: ServicesDep) -> JSONResponse:
+    """The store answers and the indexes are loaded."""
+    checks = services.checks()
+    ready = all(check == "ok" for check in checks.values())
+    body: dict[str, Any] = {"status": "ok" if ready else "unavailable", "checks": checks}
+    return JSONResponse(body, 200 if ready else 503)

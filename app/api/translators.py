@@ -1,0 +1,76 @@
+"""/v1/translators and /v1/translate."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Response
+
+from app.api.bodies import ALL, Answers, Body, Reply, answers, problems
+from app.api.deps import Cursor, IfMatch, Limit, NamePath, ServicesDep, tagged
+from app.api.schemas import TranslateIn, TranslateOut, TranslatorIn, TranslatorOut, TranslatorPage
+from app.service import Services
+from app.service.translators import Spec
+from app.store import Record
+
+router = APIRouter(prefix="/v1", tags=["translators"])
+translator_body, translate_body = Body(TranslatorIn), Body(TranslateIn, ALL)
+
+
+@router.put(
+    "/translators/{translator}",
+    openapi_extra=translator_body.openapi,
+    responses={201: {"model": TranslatorOut}, **problems(400, 404, 409, 412, 413, 415)},
+)
+def put_translator(
+    translator: NamePath,
+    body: Annotated[TranslatorIn, Depends(translator_body)],
+    services: ServicesDep,
+    response: Response,
+    if_match: IfMatch = None,
+) -> TranslatorOut:
+    """Fit a translator and measure it on held-out anchors.
+
+    The same again on unchanged anchors changes nothing; on changed anchors it is fitted anew, as a new version.
+    """
+    record, created = services.translators.put(translator, Spec(**vars(body)), if_match)
+    return tagged(out(record, services), response, created)
+
+
+@router.get("/translators", responses=problems())
+def list_translators(services: ServicesDep, cursor: Cursor = "", limit: Limit = 100) -> TranslatorPage:
+    """Translators by name, with their reports."""
+    records, following = services.translators.page(cursor, limit)
+    return TranslatorPage(translators=[out(record, services) for record in records], cursor=following)
+
+
+@router.get("/translators/{translator}", responses=problems(404))
+def get_translator(translator: NamePath, services: ServicesDep, response: Response) -> TranslatorOut:
+    """One translator, with its report."""
+    return tagged(out(services.translators.get(translator), services), response)
+
+
+@router.delete("/translators/{translator}", status_code=204, responses=problems(404, 409, 412))
+def delete_translator(translator: NamePath, services: ServicesDep, if_match: IfMatch = None) -> None:
+    """Delete a translator."""
+    services.translators.delete(translator, if_match)
+
+
+@router.post(
+    "/translate",
+    response_class=Response,
+    openapi_extra=translate_body.openapi,
+    responses={**answers(TranslateOut, *ALL), **problems(400, 404, 406, 413, 415)},
+)
+def translate(
+    body: Annotated[TranslateIn, Depends(translate_body)],
+    services: ServicesDep,
+    reply: Annotated[Reply, Depends(Answers(*ALL))],
+) -> Response:
+    """Carry vectors from one space to another. The first use of a pair of spaces fits its translator."""
+    name = body.translator or services.translators.between(body.source or "", body.target or "").name
+    done = services.translators.translate(name, body.vectors)
+    fields = {"vectors": done.vectors, "source": done.source, "target": done.target, **done.named}
+    return reply(fields, base64=body.encoding_format == "base64")
+
+
+def out(record: Record, services: Services) -> TranslatorOut:
+    return TranslatorOut.of(record, **record.value["spec"], stale=services.translators.is_stale(record))

@@ -1,0 +1,112 @@
+"""The `anchorage` command."""
+
+import hashlib
+import secrets
+import sys
+from ipaddress import ip_address
+from typing import Annotated
+
+import typer
+from pydantic import ValidationError
+
+from app.errors import ConfigurationError
+from app.settings import Settings
+
+cli = typer.Typer(
+    help="Latent-space translation as a service. Every setting is also an environment variable ANCHORAGE_<NAME>.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+Host = Annotated[str | None, typer.Option(help="address to bind [ANCHORAGE_HOST, 127.0.0.1]")]
+Port = Annotated[int | None, typer.Option(help="port to bind [ANCHORAGE_PORT, 8080]")]
+Store = Annotated[str | None, typer.Option(help="store URL [ANCHORAGE_STORE, sqlite:///data/anchorage.db]")]
+
+
+@cli.command()
+def serve(host: Host = None, port: Port = None, store: Store = None) -> None:
+    """Run the server; Ctrl-C stops it."""
+    import uvicorn  # noqa: PLC0415  the other commands start without it
+
+    from app.main import create_app  # noqa: PLC0415
+
+    settings = settings_with(host=host, port=port, store=store)
+    refuse_open_door(settings)
+    uvicorn.run(create_app(settings), host=settings.host, port=settings.port)
+
+
+@cli.command()
+def demo() -> None:
+    """Show the main job on real input: text and images, translated and searched over HTTP."""
+    try:
+        from app.demo.run import run  # noqa: PLC0415
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(f"the demo needs {error.name}: pip install 'anchorage[cpu,demo]'") from error
+    run()
+
+
+@cli.command()
+def doctor(store: Store = None) -> None:
+    """Say on one page how this installation stands: store, index, device, versions, limits. Exit 1 on a fault."""
+    from app.doctor import examine  # noqa: PLC0415
+
+    raise typer.Exit(0 if examine(settings_with(store=store)) else 1)
+
+
+@cli.command()
+def healthcheck(
+    url: Annotated[str | None, typer.Option(help="of the server [host and port of the settings]")] = None,
+) -> None:
+    """Exit 0 if the server is ready, 1 if not: for containers."""
+    from app.doctor import is_ready  # noqa: PLC0415
+
+    settings = settings_with()
+    raise typer.Exit(0 if is_ready(url or f"http://{settings.host}:{settings.port}") else 1)
+
+
+@cli.command()
+def key(scope: Annotated[str, typer.Argument(help="read (compute), write (register) or admin")] = "read") -> None:
+    """Make a key: its text for the client, its hash for ANCHORAGE_KEYS."""
+    from app.api.gate import Key  # noqa: PLC0415
+
+    text = secrets.token_urlsafe(32)
+    made = Key.parse(f"{scope}:{hashlib.sha256(text.encode()).hexdigest()}")
+    typer.echo(f"Authorization: Bearer {text}")
+    typer.echo(f"ANCHORAGE_KEYS={made.scope}:{made.sha256}")
+
+
+def settings_with(**options: str | int | None) -> Settings:
+    """The environment's settings, with the options that were given in front. ConfigurationError."""
+    try:
+        return Settings(**{name: value for name, value in options.items() if value is not None})  # type: ignore[arg-type]
+    except ValidationError as error:
+        faults = "; ".join(f"ANCHORAGE_{e['loc'][0]!s}".upper() + f": {e['msg']}" for e in error.errors())
+        raise ConfigurationError(faults) from error
+
+
+def refuse_open_door(settings: Settings) -> None:
+    """Without keys anybody who reaches the port could read and write everything."""
+    if not settings.keys and not is_loopback(settings.host):
+        raise ConfigurationError(
+            f"without keys the server binds loopback addresses only, not {settings.host!r}: "
+            "make one with `anchorage key write` and set ANCHORAGE_KEYS"
+        )
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def main() -> None:
+    try:
+        cli()
+    except ConfigurationError as error:
+        typer.echo(f"anchorage: {error}", err=True)
+        sys.exit(2)
+
+
+if __name__ == "__main__":
+    main()

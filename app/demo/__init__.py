@@ -1,0 +1,1 @@
+"""The demonstration: two encoders that never met, and one search across them."""

@@ -1,0 +1,50 @@
+"""Use cases, one module per noun, free of HTTP."""
+
+import logging
+from dataclasses import dataclass, field
+
+from app.errors import ServiceError, StoreUnavailable
+from app.service.collections import Collections
+from app.service.spaces import Spaces
+from app.service.translators import Translators
+from app.settings import Settings
+from app.store import Store
+
+logger = logging.getLogger("anchorage")
+
+
+@dataclass
+class Services:
+    """All of them, over one store."""
+
+    settings: Settings
+    store: Store
+    spaces: Spaces
+    translators: Translators
+    collections: Collections
+    loading: str = field(default="loading collections")
+
+    @classmethod
+    def over(cls, store: Store, settings: Settings) -> "Services":
+        spaces = Spaces(store, settings.max_dim)
+        translators = Translators(store, spaces)
+        return cls(settings, store, spaces, translators, Collections(store, spaces, translators, settings.max_k))
+
+    def load(self) -> None:
+        """Rebuild every index from the store; what fails here is tried again by the first search."""
+        try:
+            for risk in self.store.risks():
+                logger.warning("store: %s", risk)
+            for name in self.collections.load():
+                logger.info("loaded collection %s", name)
+        except ServiceError as error:
+            logger.warning("collections are loaded on first use: %s", error)
+        self.loading = "ok"
+
+    def checks(self) -> dict[str, str]:
+        """What readiness rests on, "ok" or what is wrong."""
+        try:
+            self.store.position("space")
+        except StoreUnavailable as error:
+            return {"store": str(error), "index": self.loading}
+        return {"store": "ok", "index": self.loading}

@@ -1,0 +1,62 @@
+"""What the service is and allows; `GET /v1/info` and `anchorage doctor` print the same."""
+
+import os
+import platform
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from typing import Any
+from urllib.parse import urlsplit
+
+import torch
+
+from app.index import FAISS_VERSION, METRICS, gpus
+from app.settings import Settings
+from models import METHODS, OBJECTIVES
+
+
+@dataclass(frozen=True)
+class Info:
+    """Versions, limits, and the names that requests may use."""
+
+    version: str
+    versions: Mapping[str, str]
+    store: str
+    device: Mapping[str, Any]
+    index: Mapping[str, Any]
+    limits: Mapping[str, int]
+    methods: Mapping[str, Mapping[str, Any]]
+    objectives: list[str]
+    metrics: list[str]
+    media_types: list[str]
+
+
+def info(settings: Settings, media_types: list[str]) -> Info:
+    limits = ("max_body_bytes", "max_rows", "max_dim", "max_k", "max_requests")
+    return Info(
+        version=version("anchorage"),
+        versions={"python": platform.python_version(), "torch": torch.__version__, "faiss": FAISS_VERSION},
+        store=without_password(settings.store),
+        device={
+            "cores": os.cpu_count(),
+            "torch_threads": torch.get_num_threads(),
+            "gpus": torch.cuda.device_count(),
+        },
+        index={"kind": "exact", "gpus": gpus()},
+        limits={name: getattr(settings, name) for name in limits},
+        methods={"auto": {}} | {name: options_of(name) for name in METHODS},
+        objectives=list(OBJECTIVES),
+        metrics=list(METRICS),
+        media_types=media_types,
+    )
+
+
+def options_of(method: str) -> dict[str, Any]:
+    return {name: asdict(option) for name, option in METHODS[method].options.items()}
+
+
+def without_password(url: str) -> str:
+    parts = urlsplit(url)
+    if parts.password is None:
+        return url
+    return parts._replace(netloc=f"{parts.username or ''}:***@{parts.hostname}:{parts.port or ''}").geturl()

@@ -1,0 +1,140 @@
+"""A collection in memory: derived from its log of segments, and caught up with it before every search."""
+
+import threading
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import takewhile
+
+import numpy as np
+
+from app.index import INDEXES, Index, Slots, Vectors
+from app.store.rows import Log, Read, Rows, Segment, load
+
+GARBAGE = 4  # slots given out per living point before everything is loaded anew
+
+
+@dataclass(frozen=True)
+class Point:
+    """`payload` is encoded JSON, b"" for none."""
+
+    id: str
+    vector: Vectors  # (d,)
+    payload: bytes
+
+
+class Live:
+    """Slots are given out in the order of writing and never again, so a slot finds its segment by bisection."""
+
+    def __init__(self, dim: int, metric: str) -> None:
+        self.dim, self.metric = dim, metric
+        self._turn = Turnstile()
+        self._position = 0  # of the record that is applied
+        self._applied: list[Segment] = []
+        self._clear()
+
+    def catch_up(self, position: int, log: Log, read: Read) -> None:
+        """Apply what the log at `position` of the store has beyond what is here. CorruptStore."""
+        if position <= self._position:
+            return
+        with self._turn.alone():
+            if position <= self._position:
+                return
+            known = len(
+                list(takewhile(lambda pair: pair[0] == pair[1], zip(self._applied, log.segments, strict=False)))
+            )
+            if known == 0 or self._starts[-1] > GARBAGE * len(self._slot_of):
+                self._clear()
+                known = 0
+            # A merged segment says again what its parts have said, which changes nothing.
+            self._applied = self._applied[:known]
+            for segment in log.segments[known:]:
+                self._apply(load(segment, read))
+                self._applied.append(segment)
+            self._position = position
+
+    def search(self, queries: Vectors, k: int) -> list[list[tuple[Point, float]]]:
+        """queries (m, d) -> for each, its at most k nearest points and their scores."""
+        with self._turn.shared():
+            scores, slots = self._index.search(queries, k)
+            hits = zip(slots.tolist(), scores.tolist(), strict=True)
+            return [[(self._point(slot), score) for slot, score in zip(*hit, strict=True)] for hit in hits]
+
+    def points(self, ids: Sequence[str]) -> list[Point]:
+        """Those of `ids` that are there."""
+        with self._turn.shared():
+            return [self._point(self._slot_of[id_]) for id_ in ids if id_ in self._slot_of]
+
+    def living_after(self, rows: Rows) -> int:
+        """How many points there would be with `rows` applied."""
+        with self._turn.shared():
+            gone = sum(id_ in self._slot_of for id_ in set(rows.deletes) - set(rows.ids))
+            new = sum(id_ not in self._slot_of for id_ in set(rows.ids))
+            return len(self._slot_of) - gone + new
+
+    def _clear(self) -> None:
+        self._index: Index = INDEXES["faiss"](self.dim, self.metric)
+        self._applied = []
+        self._slot_of: dict[str, int] = {}
+        self._rows: list[Rows] = []
+        self._starts: list[int] = [0]  # first slot of each rows, and the next free one
+
+    def _apply(self, rows: Rows) -> None:
+        changed = [row for row in range(len(rows.ids)) if not self._holds(rows, row)]
+        fresh = Rows(
+            [rows.ids[row] for row in changed], rows.vectors[changed], [rows.payloads[row] for row in changed]
+        )
+        gone = {*rows.deletes}.difference(rows.ids).union(fresh.ids)
+        self._index.remove(np.array([self._slot_of.pop(id_) for id_ in gone if id_ in self._slot_of], np.int64))
+        slots: Slots = np.arange(len(fresh.ids), dtype=np.int64) + self._starts[-1]
+        self._index.put(slots, fresh.vectors)
+        self._slot_of.update(zip(fresh.ids, slots.tolist(), strict=True))
+        self._rows.append(fresh)
+        self._starts.append(self._starts[-1] + len(fresh.ids))
+
+    def _holds(self, rows: Rows, row: int) -> bool:
+        slot = self._slot_of.get(rows.ids[row])
+        if slot is None:
+            return False
+        here = self._point(slot)
+        return here.payload == rows.payloads[row] and np.array_equal(here.vector, rows.vectors[row])
+
+    def _point(self, slot: int) -> Point:
+        number = bisect_right(self._starts, slot) - 1
+        rows, row = self._rows[number], slot - self._starts[number]
+        return Point(rows.ids[row], rows.vectors[row], rows.payloads[row])
+
+
+class Turnstile:
+    """Many readers or one writer; a waiting writer goes before new readers."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+        self._readers, self._writers_waiting, self._writing = 0, 0, False
+
+    @contextmanager
+    def shared(self) -> Iterator[None]:
+        with self._changed:
+            self._changed.wait_for(lambda: not self._writing and not self._writers_waiting)
+            self._readers += 1
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._readers -= 1
+                self._changed.notify_all()
+
+    @contextmanager
+    def alone(self) -> Iterator[None]:
+        with self._changed:
+            self._writers_waiting += 1
+            self._changed.wait_for(lambda: not self._writing and not self._readers)
+            self._writers_waiting -= 1
+            self._writing = True
+        try:
+            yield
+        finally:
+            with self._changed:
+                self._writing = False
+                self._changed.notify_all()

@@ -1,0 +1,110 @@
+"""What spaces, translators and collections have in common: names, versions, and safe change."""
+
+from collections.abc import Callable
+from difflib import get_close_matches
+from typing import TypeVar
+
+from app.errors import CorruptStore, NotFound, PreconditionFailed, StaleWrite
+from app.store import Record, Store, Write
+
+ATTEMPTS = 20  # rounds of a lost race before the client hears of it
+SCAN = 1000  # records read at a time
+
+T = TypeVar("T")
+Change = Callable[[Record | None], Write | None]
+
+
+class Resources:
+    """All records of one kind."""
+
+    def __init__(self, store: Store, kind: str) -> None:
+        self.store, self.kind = store, kind
+
+    def find(self, name: str) -> Record | None:
+        return self.store.get(self.kind, name)
+
+    def get(self, name: str) -> Record:
+        """NotFound, with the nearest names."""
+        record = self.find(name)
+        if record is None:
+            raise self.not_found(name)
+        return record
+
+    def page(self, after: str, limit: int) -> tuple[list[Record], str | None]:
+        """Records by name, and where the next page starts."""
+        records = self.store.page(self.kind, after, limit + 1)
+        more = len(records) > limit
+        return records[:limit], records[limit - 1].name if more else None
+
+    def all(self) -> list[Record]:
+        records: list[Record] = []
+        while page := self.store.page(self.kind, records[-1].name if records else "", SCAN):
+            records += page
+        return records
+
+    def blob(self, digest: str) -> bytes:
+        """CorruptStore if it is gone: `steady` knows whether that is so."""
+        data = self.store.blob(digest)
+        if data is None:
+            raise CorruptStore(f"blob {digest} is missing: restore the store from a backup")
+        return data
+
+    def steady(self, name: str, read: Callable[[Record], T]) -> T:
+        """What `read` makes of the record and its blobs; again, if the record was replaced meanwhile."""
+        for _ in range(ATTEMPTS):
+            record = self.get(name)
+            try:
+                return read(record)
+            except CorruptStore:
+                if self.get(name).position == record.position:
+                    raise
+        raise StaleWrite(f"{self.kind} {name!r} is being written by many at once: try again")
+
+    def change(self, name: str, if_match: str | None, change: Change) -> tuple[Record, bool]:
+        """The record after `change`, and whether it is new; a change that returns None leaves it as it is."""
+        for _ in range(ATTEMPTS):
+            current = self.find(name)
+            self.check_match(name, current, if_match)
+            write = change(current)
+            if write is None and current is not None:
+                return current, False
+            try:
+                if write is not None and (record := self.store.commit(write)):
+                    return record, current is None
+            except StaleWrite:
+                continue
+        raise StaleWrite(f"{self.kind} {name!r} is being written by many at once: try again")
+
+    def delete(self, name: str, if_match: str | None) -> None:
+        """NotFound, PreconditionFailed, InUse."""
+        for _ in range(ATTEMPTS):
+            current = self.get(name)
+            self.check_match(name, current, if_match)
+            try:
+                self.store.commit(Write(self.kind, name, current.position, None))
+            except StaleWrite:
+                continue
+            return
+        raise StaleWrite(f"{self.kind} {name!r} is being written by many at once: try again")
+
+    def not_found(self, name: str) -> NotFound:
+        nearest = get_close_matches(name, [record.name for record in self.all()], n=3, cutoff=0.5)
+        hint = f"; the nearest names are {nearest}" if nearest else ""
+        return NotFound(f"there is no {self.kind} {name!r}{hint}", got=name, nearest=nearest)
+
+    def check_match(self, name: str, current: Record | None, if_match: str | None) -> None:
+        if if_match is None:
+            return
+        etag = etag_of(current) if current else None
+        wanted = [tag.strip() for tag in if_match.split(",")]
+        if etag is None or not (etag in wanted or "*" in wanted):
+            raise PreconditionFailed(
+                f"If-Match names {if_match}, {self.kind} {name!r} is at {etag or 'no version'}: read it again",
+                expected=if_match,
+                got=etag,
+            )
+
+
+def etag_of(record: Record) -> str:
+    """The position makes it unique even when a name is deleted and taken again."""
+    return f'"{record.version}-{record.position}"'

@@ -1,0 +1,26 @@
+"""The only reader of the environment: every setting is ANCHORAGE_<NAME>."""
+
+from typing import Annotated
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+MIB = 2**20
+
+
+class Settings(BaseSettings):
+    """What an operator may choose. `anchorage doctor` prints the values in force."""
+
+    model_config = SettingsConfigDict(env_prefix="ANCHORAGE_", frozen=True, extra="forbid")
+
+    store: str = Field("sqlite:///data/anchorage.db", description="URL: sqlite:///path, redis://host:port/db")
+    host: str = Field("127.0.0.1", description="address to bind; anything but loopback needs keys")
+    port: int = Field(8080, ge=0, le=65535, description="port to bind; 0 takes a free one")
+    keys: Annotated[tuple[str, ...], NoDecode] = Field(
+        (), description="comma-separated scope:sha256 of each key, as `anchorage key` prints; none: no keys"
+    )
+    max_body_bytes: int = Field(64 * MIB, ge=1, description="larger request bodies get 413")
+    max_rows: int = Field(100_000, ge=1, description="more vectors in one call get 413")
+    max_dim: int = Field(65_536, ge=1, description="wider spaces get 422")
+    max_k: int = Field(1_000, ge=1, description="more results per query get 422")
+    max_requests: int = Field(64, ge=1, description="more requests in flight get 503")

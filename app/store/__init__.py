@@ -1,0 +1,26 @@
+"""Stores by URL scheme."""
+
+from collections.abc import Mapping
+
+from app.errors import ConfigurationError
+from app.store.base import Key, Record, Store, Write
+from app.store.redis import RedisStore
+from app.store.sqlite import SqliteStore
+
+STORES: Mapping[str, type[SqliteStore] | type[RedisStore]] = {
+    "sqlite": SqliteStore,
+    "redis": RedisStore,
+    "rediss": RedisStore,
+    "unix": RedisStore,
+}
+
+
+def open_store(url: str) -> Store:
+    """ConfigurationError for an unknown scheme; a store that is down is found out by its first use."""
+    scheme = url.partition(":")[0]
+    if scheme not in STORES:
+        raise ConfigurationError(f"a store URL starts with one of {[f'{s}://' for s in STORES]}, got {url!r}")
+    return STORES[scheme](url)
+
+
+__all__ = ["STORES", "Key", "Record", "Store", "Write", "open_store"]

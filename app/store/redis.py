@@ -1,0 +1,180 @@
+"""The shared store: Redis (or Valkey), for several replicas of the service.
+
+Every commit is one Lua script, so it is atomic and one round trip. All keys share one hash slot.
+Durability is the server's: run it with `appendonly yes` and `maxmemory-policy noeviction`.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import orjson
+import redis
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from app.errors import StoreUnavailable
+from app.store.base import Key, Record, Write, checked, in_use, nothing_to_rest_on, now, stale
+
+PREFIX = "{anchorage}:"
+TIMEOUT_SECONDS = 5
+
+COMMIT = """
+-- KEYS: record. ARGV: the write as JSON, the value ("" deletes), then the new blobs: digest, bytes, ...
+local function key(...) return ARGV[1] .. table.concat({...}, ':') end
+local write = cjson.decode(ARGV[2])
+local me = write.kind .. '/' .. write.name
+local record, deletes = key('record', me), ARGV[3] == ''
+
+local seen = redis.call('HGET', record, 'position')
+if (seen or '0') ~= tostring(write.seen) then return {'stale'} end
+if deletes or write.alone then
+  local dependents = redis.call('SMEMBERS', key('dependents', me))
+  if #dependents > 0 then table.sort(dependents) return {'in use', unpack(dependents)} end
+end
+for _, other in ipairs(write.rests_on) do
+  if redis.call('EXISTS', key('record', other)) == 0 then return {'missing', other} end
+end
+
+local position = redis.call('INCR', key('position'))
+redis.call('HSET', key('positions'), write.kind, position)
+
+for _, other in ipairs(redis.call('SMEMBERS', key('rests', me))) do
+  redis.call('SREM', key('dependents', other), me)
+end
+redis.call('DEL', key('rests', me))
+for _, other in ipairs(write.rests_on) do
+  redis.call('SADD', key('rests', me), other)
+  redis.call('SADD', key('dependents', other), me)
+end
+
+for i = 4, #ARGV, 2 do redis.call('SET', key('blob', ARGV[i]), ARGV[i + 1]) end
+local held = redis.call('SMEMBERS', key('refers', me))
+redis.call('DEL', key('refers', me))
+for _, digest in ipairs(write.refers) do
+  redis.call('SADD', key('refers', me), digest)
+  redis.call('SADD', key('referrers', digest), me)
+end
+for _, digest in ipairs(held) do
+  if redis.call('SISMEMBER', key('refers', me), digest) == 0 then
+    redis.call('SREM', key('referrers', digest), me)
+    if redis.call('EXISTS', key('referrers', digest)) == 0 then redis.call('DEL', key('blob', digest)) end
+  end
+end
+
+if deletes then
+  redis.call('DEL', record)
+  redis.call('ZREM', key('names', write.kind), write.name)
+  return {'deleted'}
+end
+redis.call('HINCRBY', record, 'version', 1)
+redis.call('HSETNX', record, 'created_at', write.now)
+redis.call('HSET', record, 'position', position, 'updated_at', write.now, 'value', ARGV[3])
+redis.call('ZADD', key('names', write.kind), 0, write.name)
+return {'written', unpack(redis.call('HMGET', record, 'version', 'position', 'created_at', 'updated_at', 'value'))}
+"""
+FIELDS = ["version", "position", "created_at", "updated_at", "value"]
+
+
+class RedisStore:
+    """`redis://`, `rediss://` or `unix://`, as redis-py reads them. Connects again by itself."""
+
+    def __init__(self, url: str) -> None:
+        self._redis: Any = redis.Redis.from_url(  # its stubs say that any answer may be text
+            url,
+            socket_timeout=TIMEOUT_SECONDS,
+            socket_connect_timeout=TIMEOUT_SECONDS,
+            retry=Retry(NoBackoff(), 1),  # once, to replace a connection that a restart has closed
+        )
+        self._script = self._redis.register_script(COMMIT)
+
+    def get(self, kind: str, name: str) -> Record | None:
+        with available():
+            row = self._redis.hmget(f"{PREFIX}record:{kind}/{name}", FIELDS)
+        return record_of(kind, name, row) if row[0] else None
+
+    def page(self, kind: str, after: str, limit: int) -> list[Record]:
+        low = f"({after}" if after else "-"
+        with available():
+            names = self._redis.zrangebylex(f"{PREFIX}names:{kind}", low, "+", start=0, num=limit)
+        records = (self.get(kind, name.decode()) for name in names)
+        return [record for record in records if record]
+
+    def position(self, kind: str) -> int:
+        with available():
+            return int(self._redis.hget(f"{PREFIX}positions", kind) or 0)
+
+    def blob(self, digest: str) -> bytes | None:
+        with available():
+            data = self._redis.get(f"{PREFIX}blob:{digest}")
+        return None if data is None else checked(digest, data)
+
+    def commit(self, write: Write) -> Record | None:
+        with available():
+            outcome, *rest = self._script(
+                keys=[f"{PREFIX}record:{write.kind}/{write.name}"], args=arguments(write)
+            )
+        match outcome:
+            case b"stale":
+                raise stale(write)
+            case b"in use":
+                raise in_use(write, [key_of(dependent) for dependent in rest])
+            case b"missing":
+                raise nothing_to_rest_on(write, *key_of(rest[0]))
+            case b"written":
+                return record_of(write.kind, write.name, rest)
+        return None
+
+    def risks(self) -> list[str]:
+        with available():
+            asked = self._redis.config_get("appendonly", "appendfsync", "maxmemory-policy")
+        found = {name.decode(): value.decode() for name, value in asked.items()}
+        risky = {
+            "appendonly is no: what was written since the last snapshot is lost when Redis stops": (
+                found["appendonly"] != "yes"
+            ),
+            f"appendfsync is {found['appendfsync']}: the last second is lost when its machine stops": (
+                found["appendfsync"] != "always"
+            ),
+            f"maxmemory-policy is {found['maxmemory-policy']}: Redis may evict records": (
+                found["maxmemory-policy"] != "noeviction"
+            ),
+        }
+        return [risk for risk, holds in risky.items() if holds]
+
+    def close(self) -> None:
+        self._redis.close()
+
+
+@contextmanager
+def available() -> Iterator[None]:
+    try:
+        yield
+    except redis.RedisError as error:
+        raise StoreUnavailable(f"the Redis store does not answer: {error}") from error
+
+
+def arguments(write: Write) -> list[bytes | str]:
+    head = {
+        "kind": write.kind,
+        "name": write.name,
+        "seen": write.seen,
+        "rests_on": [f"{kind}/{name}" for kind, name in write.rests_on],
+        "alone": write.alone,
+        "refers": sorted(write.refers),
+        "now": now(),
+    }
+    value = b"" if write.value is None else orjson.dumps(write.value)
+    return [PREFIX, orjson.dumps(head), value, *(part for blob in write.blobs.items() for part in blob)]
+
+
+def key_of(member: bytes) -> Key:
+    kind, _, name = member.decode().partition("/")
+    return kind, name
+
+
+def record_of(kind: str, name: str, row: Sequence[bytes]) -> Record:
+    version, position, created_at, updated_at, value = row
+    return Record(
+        kind, name, int(version), int(position), created_at.decode(), updated_at.decode(), orjson.loads(value)
+    )

@@ -1,0 +1,137 @@
+"""Many vectors with ids under one record, as a short log of immutable segments.
+
+A segment is two blobs: raw little-endian float32, and the ids, payloads and deleted ids as JSON. Writing
+appends one; while the segment before is not much larger than the new one both become one, so n single
+writes cost O(n log n) bytes and leave O(log n) segments. Whoever has applied the first segments of a
+record needs to read only those after them.
+"""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from app.store.base import digest_of
+
+SEGMENT_BYTES = 64 * 2**20  # merged segments stay below; Redis takes values of at most 512 MiB
+GROWTH = 2  # a segment is merged into the new one unless it has more than GROWTH times its rows
+GARBAGE = 2  # the log is written anew when it holds more than GARBAGE times the living rows
+
+Vectors = NDArray[np.float32]
+Read = Callable[[str], bytes]
+
+
+@dataclass(frozen=True)
+class Rows:
+    """First the ids in `deletes` go, then the rows come. payloads are JSON objects, encoded; b"" for none."""
+
+    ids: list[str]
+    vectors: Vectors  # (n, d)
+    payloads: list[bytes]
+    deletes: list[str] = field(default_factory=list)
+
+
+@dataclass(frozen=True)
+class Segment:
+    """How Rows lie in the store: the shape of the vectors, and two blobs by their checksums."""
+
+    rows: int
+    dim: int
+    deletes: int
+    vectors: str
+    items: str
+
+
+@dataclass(frozen=True)
+class Log:
+    """The segments of a record, oldest first, and the blobs among them that the store does not have yet."""
+
+    segments: tuple[Segment, ...] = ()
+    blobs: Mapping[str, bytes] = field(default_factory=dict)
+
+    @classmethod
+    def of(cls, value: Sequence[Mapping[str, Any]]) -> "Log":
+        """From what `to_json` gave."""
+        return cls(tuple(Segment(**segment) for segment in value))
+
+    def to_json(self) -> list[dict[str, Any]]:
+        return [asdict(segment) for segment in self.segments]
+
+    @property
+    def digests(self) -> frozenset[str]:
+        return frozenset(d for segment in self.segments for d in (segment.vectors, segment.items))
+
+    def append(self, rows: Rows, living: int, read: Read) -> "Log":
+        """`living`: the ids that there are after these rows."""
+        written = sum(segment.rows for segment in self.segments) + len(rows.ids)
+        everything = written > GARBAGE * max(living, 1)
+        older, newest = list(self.segments), rows
+        while older and (everything or mergeable(older[-1], newest)):
+            newest = merged([load(older.pop(), read), newest])
+        if not older:
+            newest = Rows(newest.ids, newest.vectors, newest.payloads)  # there is nothing left to delete from
+        packed = [pack(part) for part in parts(newest)]
+        return Log((*older, *(s for s, _ in packed)), {d: b for _, blobs in packed for d, b in blobs.items()})
+
+    def read(self, read: Read, after: int = 0) -> list[Rows]:
+        """The segments from number `after` on."""
+        return [load(segment, read) for segment in self.segments[after:]]
+
+
+def mergeable(segment: Segment, rows: Rows) -> bool:
+    total = segment.rows * segment.dim * 4 + rows.vectors.nbytes
+    return (
+        segment.rows + segment.deletes <= GROWTH * (len(rows.ids) + len(rows.deletes)) and total <= SEGMENT_BYTES
+    )
+
+
+def merged(log: Iterable[Rows]) -> Rows:
+    """Oldest first, as one. A row that is written again keeps its place; the deletes of all stay."""
+    log = list(log)
+    place: dict[str, tuple[int, int]] = {}  # id -> (which rows, which row)
+    deletes: dict[str, None] = {}
+    for number, rows in enumerate(log):
+        for id_ in rows.deletes:
+            place.pop(id_, None)
+            deletes[id_] = None
+        place.update((id_, (number, row)) for row, id_ in enumerate(rows.ids))
+    offsets = np.cumsum([0, *(len(rows.ids) for rows in log)])
+    vectors = np.concatenate([rows.vectors for rows in log])
+    return Rows(
+        ids=list(place),
+        vectors=vectors[[int(offsets[number]) + row for number, row in place.values()]],
+        payloads=[log[number].payloads[row] for number, row in place.values()],
+        deletes=list(deletes),
+    )
+
+
+def parts(rows: Rows) -> Iterable[Rows]:
+    """Cut to segments of at most SEGMENT_BYTES; the deletes go before the first."""
+    step = max(1, SEGMENT_BYTES // max(1, rows.vectors.shape[1] * 4))
+    for start in range(0, max(1, len(rows.ids)), step):
+        cut = slice(start, start + step)
+        yield Rows(rows.ids[cut], rows.vectors[cut], rows.payloads[cut], rows.deletes if start == 0 else [])
+
+
+def pack(rows: Rows) -> tuple[Segment, dict[str, bytes]]:
+    vectors = np.ascontiguousarray(rows.vectors, "<f4").tobytes()
+    items = orjson.dumps(
+        {
+            "ids": rows.ids,
+            "payloads": [orjson.Fragment(payload) if payload else None for payload in rows.payloads],
+            "deletes": rows.deletes,
+        }
+    )
+    n, d = rows.vectors.shape
+    segment = Segment(n, d, len(rows.deletes), digest_of(vectors), digest_of(items))
+    return segment, {segment.vectors: vectors, segment.items: items}
+
+
+def load(segment: Segment, read: Read) -> Rows:
+    items = orjson.loads(read(segment.items))
+    vectors = np.frombuffer(read(segment.vectors), "<f4").reshape(segment.rows, segment.dim)
+    payloads = [b"" if payload is None else orjson.dumps(payload) for payload in items["payloads"]]
+    return Rows(items["ids"], vectors, payloads, items["deletes"])

@@ -1,0 +1,177 @@
+"""The embedded store: one SQLite file in WAL mode, every commit fsynced."""
+
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from queue import Empty, LifoQueue
+from urllib.parse import unquote, urlsplit
+
+import orjson
+
+from app.errors import ConfigurationError, StoreUnavailable
+from app.store.base import Key, Record, Write, check_seen, checked, in_use, next_record, nothing_to_rest_on
+
+SCHEMA_VERSION = 1
+SCHEMA = """
+create table records (
+    kind text, name text, version integer, position integer, created_at text, updated_at text, value text,
+    primary key (kind, name)
+) without rowid;
+create table positions (kind text primary key, position integer) without rowid;
+create table rests (kind text, name text, on_kind text, on_name text, primary key (kind, name, on_kind, on_name))
+    without rowid;
+create index dependents on rests (on_kind, on_name);
+create table blobs (digest text primary key, data blob);
+create table refers (kind text, name text, digest text, primary key (kind, name, digest)) without rowid;
+create index referrers on refers (digest);
+"""
+COLUMNS = "kind, name, version, position, created_at, updated_at, value"
+BUSY_SECONDS = 30
+
+
+class SqliteStore:
+    """`sqlite:///relative/path` or `sqlite:////absolute/path`; many threads and processes of one host."""
+
+    def __init__(self, url: str) -> None:
+        self.path = Path(unquote(urlsplit(url).path.removeprefix("/")))
+        if not self.path.name:
+            raise ConfigurationError(f"a SQLite store needs a path, as in sqlite:///anchorage.db, got {url!r}")
+        self._idle: LifoQueue[sqlite3.Connection] = LifoQueue()
+
+    def get(self, kind: str, name: str) -> Record | None:
+        with self._connection() as db:
+            return select(db, kind, name)
+
+    def page(self, kind: str, after: str, limit: int) -> list[Record]:
+        query = f"select {COLUMNS} from records where kind = ? and name > ? order by name limit ?"  # noqa: S608
+        with self._connection() as db:
+            return [record_of(row) for row in db.execute(query, (kind, after, limit))]
+
+    def position(self, kind: str) -> int:
+        with self._connection() as db:
+            row = db.execute("select position from positions where kind = ?", (kind,)).fetchone()
+        return row[0] if row else 0
+
+    def blob(self, digest: str) -> bytes | None:
+        with self._connection() as db:
+            row = db.execute("select data from blobs where digest = ?", (digest,)).fetchone()
+        return checked(digest, row[0]) if row else None
+
+    def commit(self, write: Write) -> Record | None:
+        with self._connection() as db, transaction(db):
+            current = select(db, write.kind, write.name)
+            check_seen(write, current)
+            check_links(db, write)
+            record = next_record(write, current, next_position(db, write.kind))
+            replace_record(db, write, record)
+            replace_links(db, write)
+            replace_blobs(db, write)
+        return record
+
+    def risks(self) -> list[str]:
+        return []
+
+    def close(self) -> None:
+        while True:
+            try:
+                self._idle.get_nowait().close()
+            except Empty:
+                return
+
+    @contextmanager
+    def _connection(self) -> Iterator[sqlite3.Connection]:
+        """One of its own for each call, so that a reader never sees half of another's transaction."""
+        try:
+            try:
+                db = self._idle.get_nowait()
+            except Empty:
+                db = connect(self.path)
+            try:
+                yield db
+            finally:
+                self._idle.put(db)
+        except (sqlite3.Error, OSError) as error:
+            raise StoreUnavailable(f"the SQLite store {str(self.path)!r} does not answer: {error}") from error
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
+    db.execute("pragma journal_mode = wal")
+    db.execute("pragma synchronous = full")
+    with transaction(db):
+        (version,) = db.execute("pragma user_version").fetchone()
+        if version == 0:
+            for statement in SCHEMA.split(";"):
+                db.execute(statement)
+            db.execute(f"pragma user_version = {SCHEMA_VERSION}")
+    if version > SCHEMA_VERSION:
+        db.close()
+        raise ConfigurationError(
+            f"{str(path)!r} was written by a newer Anchorage (schema {version}, this one reads {SCHEMA_VERSION})"
+        )
+    return db
+
+
+@contextmanager
+def transaction(db: sqlite3.Connection) -> Iterator[None]:
+    db.execute("begin immediate")
+    try:
+        yield
+    except BaseException:
+        db.execute("rollback")
+        raise
+    db.execute("commit")
+
+
+def select(db: sqlite3.Connection, kind: str, name: str) -> Record | None:
+    query = f"select {COLUMNS} from records where kind = ? and name = ?"  # noqa: S608
+    row = db.execute(query, (kind, name)).fetchone()
+    return record_of(row) if row else None
+
+
+def record_of(row: tuple[str, str, int, int, str, str, str]) -> Record:
+    return Record(*row[:6], value=orjson.loads(row[6]))
+
+
+def next_position(db: sqlite3.Connection, kind: str) -> int:
+    (position,) = db.execute("select coalesce(max(position), 0) + 1 from positions").fetchone()
+    db.execute("insert or replace into positions values (?, ?)", (kind, position))
+    return int(position)
+
+
+def check_links(db: sqlite3.Connection, write: Write) -> None:
+    if write.value is None or write.alone:
+        query = "select kind, name from rests where on_kind = ? and on_name = ? order by kind, name"
+        dependents: list[Key] = db.execute(query, (write.kind, write.name)).fetchall()
+        if dependents:
+            raise in_use(write, dependents)
+    for kind, name in write.rests_on:
+        if select(db, kind, name) is None:
+            raise nothing_to_rest_on(write, kind, name)
+
+
+def replace_record(db: sqlite3.Connection, write: Write, record: Record | None) -> None:
+    db.execute("delete from records where kind = ? and name = ?", (write.kind, write.name))
+    if record:
+        row = (*vars(record).values(),)
+        db.execute("insert into records values (?, ?, ?, ?, ?, ?, ?)", (*row[:6], orjson.dumps(row[6]).decode()))
+
+
+def replace_links(db: sqlite3.Connection, write: Write) -> None:
+    db.execute("delete from rests where kind = ? and name = ?", (write.kind, write.name))
+    rows = [(write.kind, write.name, *key) for key in write.rests_on]
+    db.executemany("insert into rests values (?, ?, ?, ?)", rows)
+
+
+def replace_blobs(db: sqlite3.Connection, write: Write) -> None:
+    """Stores the new ones, and deletes those that no record refers to any more."""
+    key = (write.kind, write.name)
+    held = {digest for (digest,) in db.execute("select digest from refers where kind = ? and name = ?", key)}
+    db.executemany("insert or ignore into blobs values (?, ?)", write.blobs.items())
+    db.executemany("insert into refers values (?, ?, ?)", [(*key, digest) for digest in write.refers - held])
+    dropped = [(digest,) for digest in held - write.refers]
+    db.executemany("delete from refers where kind = ? and name = ? and digest = ?", [(*key, *d) for d in dropped])
+    orphaned = "delete from blobs where digest = ?1 and not exists (select 1 from refers where digest = ?1)"
+    db.executemany(orphaned, dropped)

@@ -1,0 +1,35 @@
+"""The fused form of every linear translation: y = x W + b, served as one product."""
+
+from dataclasses import dataclass
+
+import torch
+from safetensors.torch import load, save
+from torch import Tensor
+
+from models.errors import DimensionMismatch
+
+
+@dataclass(frozen=True)
+class Affine:
+    """`weight` (d1, d2), `bias` (d2,)."""
+
+    weight: Tensor
+    bias: Tensor
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """x (n, d1) -> (n, d2), in the precision of x."""
+        if x.shape[-1] != self.weight.shape[0]:
+            raise DimensionMismatch(
+                f"this map takes vectors of {self.weight.shape[0]} dimensions, got {x.shape[-1]}",
+                expected=self.weight.shape[0],
+                got=x.shape[-1],
+            )
+        return torch.addmm(self.bias.to(x.dtype), x, self.weight.to(x.dtype))
+
+    def to_bytes(self) -> bytes:
+        """float32 safetensors: what is stored and served."""
+        return save({"weight": self.weight.float().contiguous(), "bias": self.bias.float().contiguous()})
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> "Affine":
+        return cls(**load(data))

@@ -1,0 +1,44 @@
+"""Errors of the numerics, and the root that every wing's tree shares.
+
+DomainError
+└── ModelError
+    ├── UnknownMethod        no such translation method, objective, ...
+    ├── InvalidOption        a method's option is unknown or out of range
+    ├── TooFewAnchors        fewer pairs than the least a fit needs
+    ├── DimensionMismatch    two widths that must agree do not
+    └── NotFitted            transform before fit
+"""
+
+from typing import Any
+
+
+class DomainError(Exception):
+    """Message: what was expected, what came, what to do. `facts` repeat it for machines."""
+
+    def __init__(self, message: str, **facts: Any) -> None:
+        super().__init__(message)
+        self.facts = facts
+
+
+class ModelError(DomainError):
+    """Root of the errors of `models`."""
+
+
+class UnknownMethod(ModelError):
+    """A name that the registry does not hold."""
+
+
+class InvalidOption(ModelError):
+    """An option that the method does not have, or a value outside its range."""
+
+
+class TooFewAnchors(ModelError):
+    """Fewer pairs than a fit needs."""
+
+
+class DimensionMismatch(ModelError):
+    """Two widths, or two numbers of rows, that must agree do not."""
+
+
+class NotFitted(ModelError):
+    """`transform` was called before `fit`."""

@@ -1,0 +1,37 @@
+"""Doing nothing: right when two encoders already share their coordinates."""
+
+from typing import ClassVar, Self
+
+import torch
+from torch import Tensor
+
+from models.affine import Affine
+from models.base import Method, check_pairs
+from models.errors import DimensionMismatch
+
+
+class Identity(Method):
+    """W = I, b = 0. Both spaces must have the same dimension."""
+
+    name: ClassVar[str] = "identity"
+
+    def fit(self, x: Tensor, y: Tensor) -> Self:
+        x, y = check_pairs(x, y)
+        check_one_width(x.shape[1], y.shape[1])
+        self.affine_ = untranslated(x.shape[1], y.shape[1])
+        self.rank_ = x.shape[1]
+        return self
+
+
+def check_one_width(d1: int, d2: int) -> None:
+    if d1 != d2:
+        raise DimensionMismatch(
+            f"identity needs two spaces of one dimension, got {d1} and {d2}: choose another method, or 'auto'",
+            expected=d1,
+            got=d2,
+        )
+
+
+def untranslated(d1: int, d2: int) -> Affine:
+    """What swapping encoders without a translation does: cut, or pad with zeros, to the other width."""
+    return Affine(torch.eye(d1, d2, dtype=torch.float64), torch.zeros(d2, dtype=torch.float64))

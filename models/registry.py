@@ -1,0 +1,33 @@
+"""Every translation method by name, simplest first: the order in which a tie is decided."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from models.base import Method
+from models.errors import InvalidOption, UnknownMethod
+from models.identity import Identity
+from models.mean import Mean
+from models.orthogonal import Orthogonal
+from models.ridge import Ridge
+
+METHODS: Mapping[str, type[Method]] = {method.name: method for method in (Mean, Identity, Orthogonal, Ridge)}
+
+
+def candidates(name: str, options: Mapping[str, Any]) -> list[Method]:
+    """The variants of method `name` that `options` leave open. UnknownMethod, InvalidOption."""
+    if name not in METHODS:
+        raise UnknownMethod(
+            f"method must be 'auto' or one of {list(METHODS)}, got {name!r}",
+            expected=["auto", *METHODS],
+            got=name,
+        )
+    method = METHODS[name]
+    unknown = sorted(set(options) - set(method.options))
+    if unknown:
+        raise InvalidOption(
+            f"method {name!r} has the options {sorted(method.options)}, got {unknown}",
+            expected=sorted(method.options),
+            got=unknown,
+        )
+    checked = {key: method.options[key].check(key, value) for key, value in options.items()}
+    return list(method.candidates(checked))
