@@ -1,6 +1,7 @@
 """The `anchorage` command."""
 
 import hashlib
+import logging
 import secrets
 import sys
 from ipaddress import ip_address
@@ -32,6 +33,7 @@ def serve(host: Host = None, port: Port = None, store: Store = None) -> None:
 
     settings = settings_with(host=host, port=port, store=store)
     refuse_open_door(settings)
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s:     %(name)s: %(message)s")
     uvicorn.run(create_app(settings), host=settings.host, port=settings.port)
 
 

@@ -65,7 +65,7 @@ class Answers:
     def __init__(self, *media_types: str) -> None:
         self.media_types = list(media_types)
 
-    def __call__(self, request: Request) -> Reply:
+    async def __call__(self, request: Request) -> Reply:  # async, or it would cost a thread
         codec = writer(request.headers.get("accept"), self.media_types)
 
         def reply(fields: Fields, base64: bool = False) -> Response:

@@ -8,7 +8,7 @@ from app.api.schemas import NAME, ResourceOut
 from app.service import Services
 
 
-def services(request: Request) -> Services:
+async def services(request: Request) -> Services:  # async, or it would cost a thread
     found: Services = request.state.services
     return found
 

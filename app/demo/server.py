@@ -12,7 +12,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-import httpx
+import httpx2 as httpx
 import numpy as np
 from numpy.typing import NDArray
 
@@ -32,10 +32,10 @@ class Client:
     def __init__(self, url: str) -> None:
         self.http = httpx.Client(base_url=url, timeout=300, trust_env=False)
 
-    def ask(self, method: str, path: str, **body: Any) -> Any:
-        answer = self.http.request(method, path, json=body or None)
+    def ask(self, verb: str, path: str, /, **body: Any) -> Any:
+        answer = self.http.request(verb, path, json=body or None)
         if answer.is_error:
-            raise RuntimeError(f"{method} {path}: {answer.text}")
+            raise RuntimeError(f"{verb} {path}: {answer.text}")
         return answer.json()
 
     def put_space(self, name: str, ids: list[str], anchors: Vectors) -> None:

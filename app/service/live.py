@@ -58,7 +58,7 @@ class Live:
         """queries (m, d) -> for each, its at most k nearest points and their scores."""
         with self._turn.shared():
             scores, slots = self._index.search(queries, k)
-            hits = zip(slots.tolist(), scores.tolist(), strict=True)
+            hits = zip(slots.tolist(), scores, strict=True)
             return [[(self._point(slot), score) for slot, score in zip(*hit, strict=True)] for hit in hits]
 
     def points(self, ids: Sequence[str]) -> list[Point]:

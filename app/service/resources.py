@@ -1,5 +1,6 @@
 """What spaces, translators and collections have in common: names, versions, and safe change."""
 
+import threading
 from collections.abc import Callable
 from difflib import get_close_matches
 from typing import TypeVar
@@ -19,6 +20,7 @@ class Resources:
 
     def __init__(self, store: Store, kind: str) -> None:
         self.store, self.kind = store, kind
+        self._turns: dict[str, threading.Lock] = {}
 
     def find(self, name: str) -> Record | None:
         return self.store.get(self.kind, name)
@@ -58,22 +60,26 @@ class Resources:
             except CorruptStore:
                 if self.get(name).position == record.position:
                     raise
-        raise StaleWrite(f"{self.kind} {name!r} is being written by many at once: try again")
+        raise self.contended(name)
 
     def change(self, name: str, if_match: str | None, change: Change) -> tuple[Record, bool]:
-        """The record after `change`, and whether it is new; a change that returns None leaves it as it is."""
-        for _ in range(ATTEMPTS):
-            current = self.find(name)
-            self.check_match(name, current, if_match)
-            write = change(current)
-            if write is None and current is not None:
-                return current, False
-            try:
-                if write is not None and (record := self.store.commit(write)):
-                    return record, current is None
-            except StaleWrite:
-                continue
-        raise StaleWrite(f"{self.kind} {name!r} is being written by many at once: try again")
+        """The record after `change`, and whether it is new; a change that returns None leaves it as it is.
+
+        Writers of this process take turns, so only those of other replicas can be in the way.
+        """
+        with self._turns.setdefault(name, threading.Lock()):
+            for _ in range(ATTEMPTS):
+                current = self.find(name)
+                self.check_match(name, current, if_match)
+                write = change(current)
+                if write is None and current is not None:
+                    return current, False
+                try:
+                    if write is not None and (record := self.store.commit(write)):
+                        return record, current is None
+                except StaleWrite:
+                    continue
+        raise self.contended(name)
 
     def delete(self, name: str, if_match: str | None) -> None:
         """NotFound, PreconditionFailed, InUse."""
@@ -85,12 +91,15 @@ class Resources:
             except StaleWrite:
                 continue
             return
-        raise StaleWrite(f"{self.kind} {name!r} is being written by many at once: try again")
+        raise self.contended(name)
 
     def not_found(self, name: str) -> NotFound:
         nearest = get_close_matches(name, [record.name for record in self.all()], n=3, cutoff=0.5)
         hint = f"; the nearest names are {nearest}" if nearest else ""
         return NotFound(f"there is no {self.kind} {name!r}{hint}", got=name, nearest=nearest)
+
+    def contended(self, name: str) -> StaleWrite:
+        return StaleWrite(f"{self.kind} {name!r} is being written by many at once: try again")
 
     def check_match(self, name: str, current: Record | None, if_match: str | None) -> None:
         if if_match is None:
