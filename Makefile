@@ -5,6 +5,9 @@ BIN := $(VENV)/bin
 FAISS ?= cpu
 STAMP := $(VENV)/.installed-$(FAISS)
 
+# OpenMP threads that spin while they wait slow each other down on a shared machine
+export OMP_WAIT_POLICY ?= PASSIVE
+
 .PHONY: help install demo serve test check format clean
 .DEFAULT_GOAL := help
 

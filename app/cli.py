@@ -2,6 +2,7 @@
 
 import hashlib
 import logging
+import os
 import secrets
 import sys
 from ipaddress import ip_address
@@ -103,6 +104,9 @@ def is_loopback(host: str) -> bool:
 
 
 def main() -> None:
+    # Read by OpenMP when torch and FAISS are loaded. Threads that spin while they wait hold up a solve
+    # by ten times and more as soon as anything else runs on their cores.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     try:
         cli()
     except ConfigurationError as error:

@@ -17,13 +17,14 @@ class Affine:
     bias: Tensor
 
     def __call__(self, x: Tensor) -> Tensor:
-        """x (n, d1) -> (n, d2), in the precision of x."""
-        if x.shape[-1] != self.weight.shape[0]:
+        """x (n, d1) -> (n, d2), in the precision of x; integers count as single precision."""
+        if x.ndim != 2 or x.shape[1] != self.weight.shape[0]:
             raise DimensionMismatch(
-                f"this map takes vectors of {self.weight.shape[0]} dimensions, got {x.shape[-1]}",
+                f"this map takes (n, {self.weight.shape[0]}) vectors, got {tuple(x.shape)}",
                 expected=self.weight.shape[0],
                 got=x.shape[-1],
             )
+        x = x if x.is_floating_point() else x.float()
         return torch.addmm(self.bias.to(x.dtype), x, self.weight.to(x.dtype))
 
     def to_bytes(self) -> bytes:

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from models.base import Method, check_pairs
 from models.errors import InvalidOption, UnknownMethod
-from models.folds import Folds
+from models.folds import LEAST_GALLERY, Folds
 from models.identity import check_one_width, untranslated
 from models.measures import NEIGHBOURS, OBJECTIVES, Estimate, Loss, Outcomes, average
 from models.registry import METHODS, candidates
@@ -163,19 +163,21 @@ def warnings(
 ) -> list[str]:
     """What a reader of the report should not overlook."""
     held_out, gallery = len(folds.evaluated), len(folds.evaluated) // folds.count
-    widths = folds.x.shape[1], folds.y.shape[1]
+    (n, d1), d2 = folds.x.shape, folds.y.shape[1]
+    support = chosen.rank_ if chosen.rank_ < min(d1, d2) else min(n - 1, d1)
     findings = {
         f"only {held_out} anchors were held out: the intervals are rough": held_out < FEW,
+        f"{held_out} anchors are too few to measure retrieval": gallery < LEAST_GALLERY,
         f"counterparts were looked for among {gallery} held-out vectors: figures at {NEIGHBOURS} say nothing": (
             gallery <= NEIGHBOURS + 1
         ),
-        f"the anchors support {chosen.rank_} of {widths[0]} source dimensions: what lies outside them "
-        "is translated as if it were average": 0 < chosen.rank_ < min(widths),
+        f"the anchors support {support} of {d1} source dimensions: what lies outside them "
+        "is translated as if it were average": support < d1 and chosen.name != "mean",
         "no candidate was better than the target mean: these anchors do not relate the two spaces": (
             chosen.name == "mean"
         ),
         "retrieval is not shown to be better than without translation": (
-            quality["mrr"].low <= baselines["untranslated"]["mrr"].high
+            chosen.name != "identity" and quality["mrr"].low <= baselines["untranslated"]["mrr"].high
         ),
     }
     return [finding for finding, holds in findings.items() if holds]

@@ -15,6 +15,7 @@ from torch.nn.functional import cosine_similarity, normalize
 NEIGHBOURS = 10
 Z95 = 1.959964  # two-sided 95 % of the normal distribution
 RESAMPLES = 1000
+SMALLEST = torch.finfo(torch.float64).tiny  # a length below which a vector counts as zero
 
 
 @dataclass(frozen=True)
@@ -53,7 +54,7 @@ class Outcomes:
             overlap=overlap,
             error=(predicted - y).square().sum(1),
             spread=(y - mean).square().sum(1),
-            cosine=cosine_similarity(predicted - mean, y - mean, dim=1),
+            cosine=cosine_similarity(predicted - mean, y - mean, eps=SMALLEST),
         )
 
     def where(self, rows: Tensor, other: "Outcomes") -> "Outcomes":
@@ -78,8 +79,9 @@ def retrieval_loss(outcomes: Outcomes) -> Tensor:
 
 
 def reconstruction_loss(outcomes: Outcomes) -> Tensor:
-    """Squared error in units of the target's variance, (m,): its mean is 1 - R²."""
-    return outcomes.error / outcomes.spread.mean().clamp(min=torch.finfo(torch.float64).tiny)
+    """Squared error in units of the target's variance, (m,): its mean is 1 - R². Bare where there is none."""
+    variance = outcomes.spread.mean()
+    return outcomes.error / variance if variance > 0 else outcomes.error
 
 
 Loss = Callable[[Outcomes], Tensor]
@@ -88,7 +90,8 @@ OBJECTIVES: Mapping[str, Loss] = {"retrieval": retrieval_loss, "reconstruction":
 
 def cosines(x: Tensor, y: Tensor) -> Tensor:
     """(n, m), in single precision, as the index computes them."""
-    return normalize(x.float()) @ normalize(y.float()).T
+    x, y = (normalize(v.double(), eps=SMALLEST).float() for v in (x, y))
+    return x @ y.T
 
 
 def ranks(similarity: Tensor) -> Tensor:
@@ -132,6 +135,7 @@ def one_minus_ratio(part: Tensor, whole: Tensor, seed: int) -> Estimate:
         return Estimate(0.0, 0.0, 0.0)
     n = len(part)
     draws = torch.randint(n, (RESAMPLES, n), generator=torch.Generator().manual_seed(seed))
-    ratios = part[draws].sum(1) / whole[draws].sum(1).clamp(min=torch.finfo(whole.dtype).tiny)
+    parts, wholes = part[draws].sum(1), whole[draws].sum(1)
+    ratios = parts[wholes > 0] / wholes[wholes > 0]
     low, high = torch.quantile(1 - ratios, torch.tensor([0.025, 0.975], dtype=ratios.dtype)).tolist()
     return Estimate(float(1 - part.sum() / whole.sum()), low, high)

@@ -28,8 +28,8 @@ class Moments:
     def of(cls, x: Tensor, y: Tensor) -> Self:
         """x (n, d1), y (n, d2)."""
         mean_x, mean_y = x.mean(0), y.mean(0)
-        centred = x - mean_x
-        return cls(len(x), mean_x, mean_y, centred.T @ centred, centred.T @ (y - mean_y))
+        xc, yc = cleaned(x - mean_x, x), cleaned(y - mean_y, y)
+        return cls(len(x), mean_x, mean_y, xc.T @ xc, xc.T @ yc)
 
     def __sub__(self, part: "Moments") -> "Moments":
         """What is left when the pairs of `part` are taken out."""
@@ -60,5 +60,5 @@ class Moments:
 
 
 def cleaned(difference: Tensor, whole: Tensor) -> Tensor:
-    """A difference with the rounding of its minuend set to zero, so that an empty scatter is empty."""
+    """A difference with the rounding of its minuend set to zero, so that what is constant has no scatter."""
     return torch.where(difference.abs() > 1e-13 * whole.abs().max(), difference, 0.0)
