@@ -19,6 +19,7 @@ cli = typer.Typer(
     no_args_is_help=True,
     add_completion=False,
     pretty_exceptions_enable=False,
+    rich_markup_mode=None,
 )
 Host = Annotated[str | None, typer.Option(help="address to bind [ANCHORAGE_HOST, 127.0.0.1]")]
 Port = Annotated[int | None, typer.Option(help="port to bind [ANCHORAGE_PORT, 8080]")]
@@ -64,7 +65,8 @@ def healthcheck(
     from app.doctor import is_ready  # noqa: PLC0415
 
     settings = settings_with()
-    raise typer.Exit(0 if is_ready(url or f"http://{settings.host}:{settings.port}") else 1)
+    host = f"[{settings.host}]" if ":" in settings.host else settings.host
+    raise typer.Exit(0 if is_ready(url or f"http://{host}:{settings.port}") else 1)
 
 
 @cli.command()

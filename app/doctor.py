@@ -1,6 +1,6 @@
 """How an installation stands, on one page."""
 
-from urllib.error import URLError
+from http.client import HTTPException
 from urllib.request import urlopen
 
 from rich.console import Console
@@ -60,5 +60,5 @@ def is_ready(url: str) -> bool:
     try:
         with urlopen(f"{url}/readyz", timeout=SECONDS) as answer:  # noqa: S310  the operator's own URL
             return bool(answer.status == 200)
-    except (URLError, OSError):
+    except (OSError, ValueError, HTTPException):
         return False

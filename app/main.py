@@ -11,7 +11,7 @@ from fastapi import FastAPI
 from fastapi_swagger import patch_fastapi
 
 from app.api import ROUTERS, errors, openapi
-from app.api.gate import Gate
+from app.api.gate import Gate, Key
 from app.service import Services
 from app.settings import Settings
 from app.store import open_store
@@ -29,9 +29,11 @@ class State(TypedDict):
 
 
 def create_app(settings: Settings) -> FastAPI:
+    """ConfigurationError. The store is not asked for anything before the lifespan begins."""
+    services = Services.over(open_store(settings.store), settings)
+
     @asynccontextmanager
     async def lifespan(_: FastAPI) -> AsyncIterator[State]:
-        services = Services.over(open_store(settings.store), settings)
         threading.Thread(target=services.load, name="load", daemon=True).start()
         yield State(services=services)
         services.store.close()
@@ -41,15 +43,14 @@ def create_app(settings: Settings) -> FastAPI:
         version=version("anchorage"),
         description=DESCRIPTION,
         lifespan=lifespan,
-        max_body_size=settings.max_body_bytes,
         docs_url=None,
         redoc_url=None,
         swagger_ui_oauth2_redirect_url=None,
     )
     for router in ROUTERS:
         app.include_router(router)
-    app.add_middleware(Gate, settings=settings)
-    errors.install(app)
+    app.add_middleware(Gate, settings=settings, keys=[Key.parse(text) for text in settings.keys])
+    errors.install(app, ROUTERS)
     openapi.install(app)
     patch_fastapi(app)
     return app

@@ -2,7 +2,7 @@
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 MIB = 2**20
@@ -24,3 +24,9 @@ class Settings(BaseSettings):
     max_dim: int = Field(65_536, ge=1, description="wider spaces get 422")
     max_k: int = Field(1_000, ge=1, description="more results per query get 422")
     max_requests: int = Field(64, ge=1, description="more requests in flight get 503")
+
+    @field_validator("keys", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        """In the environment keys are one text."""
+        return tuple(key.strip() for key in value.split(",") if key.strip()) if isinstance(value, str) else value

@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models import estimate
+from models.estimate import estimate
 from models.folds import Folds
 from models.measures import Outcomes
 from models.registry import candidates

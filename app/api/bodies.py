@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from app.api.codecs import CODECS, reader, writer
 from app.api.codecs.base import Fields
 from app.api.codecs.json import to_base64
-from app.api.errors import MEDIA_TYPE, from_validation
+from app.api.errors import MEDIA_TYPE, from_validation, too_large
 from app.api.schemas import ProblemOut
 from app.errors import TooManyRows, UnsupportedMediaType
 
@@ -40,12 +40,13 @@ class Body(Generic[Model]):
             key: values if len(values := request.query_params.getlist(key)) > 1 else values[0]
             for key in request.query_params
         }
-        body = await request.body()
+        settings = request.state.services.settings
+        body = await read(request, settings.max_body_bytes)
         if len(body) <= INLINE_BYTES:
             fields = codec.decode(body, query)
         else:
             fields = await run_in_threadpool(codec.decode, body, query)
-        check_rows(fields, request.state.services.settings.max_rows)
+        check_rows(fields, settings.max_rows)
         try:
             return self.model.model_validate(fields, strict=codec.media_type == JSON)
         except ValidationError as error:
@@ -78,6 +79,16 @@ class Answers:
 
 
 BINARY_SCHEMA = {"type": "string", "format": "binary"}
+
+
+async def read(request: Request, limit: int) -> bytes:
+    """The body, no more than `limit` of which is ever held. BodyTooLarge."""
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > limit:
+            raise too_large(limit)
+    return bytes(body)
 
 
 def check_rows(fields: Fields, limit: int) -> None:

@@ -1,15 +1,18 @@
 """From domain errors to answers: one table, one body (RFC 9457)."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Any
+from urllib.parse import quote
 
-from fastapi import FastAPI, Request
+from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
+from starlette.routing import Match
 
 from anchors.errors import AnchorError
 from app import errors
@@ -37,10 +40,10 @@ HEADERS: Mapping[int, dict[str, str]] = {401: {"WWW-Authenticate": "Bearer"}, 50
 MEDIA_TYPE = "application/problem+json"
 
 
-def install(app: FastAPI) -> None:
+def install(app: FastAPI, routers: Sequence[APIRouter]) -> None:
     app.add_exception_handler(DomainError, on_domain_error)
     app.add_exception_handler(RequestValidationError, on_validation_error)
-    app.add_exception_handler(HTTPException, on_http_error)
+    app.add_exception_handler(HTTPException, partial(on_http_error, routers))
     app.add_exception_handler(Exception, on_any_error)
 
 
@@ -61,7 +64,7 @@ def problem(status: int, code: str, detail: str, path: str, **facts: Any) -> JSO
         "status": status,
         "code": code,
         "detail": detail,
-        "instance": path,
+        "instance": quote(path),
     }
     return JSONResponse({**body, **facts, **body}, status, HEADERS.get(status), MEDIA_TYPE)
 
@@ -74,7 +77,7 @@ def from_validation(found: list[ErrorDetails]) -> errors.InvalidInput:
     """What pydantic says, with JSON pointers and without a copy of the input."""
     places = [
         {
-            "pointer": "".join(f"/{part}" for part in error["loc"]),
+            "pointer": pointer(error["loc"]),
             "message": error["msg"].removeprefix("Value error, "),
         }
         for error in found
@@ -83,6 +86,15 @@ def from_validation(found: list[ErrorDetails]) -> errors.InvalidInput:
     more = f" (and {len(places) - 1} more)" if len(places) > 1 else ""
     where = f"{first['pointer']}: " if first["pointer"] else ""
     return errors.InvalidInput(f"{where}{first['message']}{more}", errors=places[:20])
+
+
+def too_large(limit: int) -> errors.BodyTooLarge:
+    return errors.BodyTooLarge(f"a body may have at most {limit} bytes: send fewer rows a call", limit=limit)
+
+
+def pointer(path: tuple[int | str, ...]) -> str:
+    """RFC 6901."""
+    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
 
 
 async def on_domain_error(request: Request, error: Exception) -> JSONResponse:
@@ -97,21 +109,24 @@ async def on_validation_error(request: Request, error: Exception) -> JSONRespons
     return problem_of(from_validation(list(error.errors())), request.url.path)
 
 
-async def on_http_error(request: Request, error: Exception) -> JSONResponse:
-    """The framework's own: no such route, no such method, body too large."""
+async def on_http_error(routers: Sequence[APIRouter], request: Request, error: Exception) -> JSONResponse:
+    """The framework's own: no such route, no such method."""
     if not isinstance(error, HTTPException):
         raise error
-    if error.status_code == HTTPStatus.REQUEST_ENTITY_TOO_LARGE:
-        limit = request.state.services.settings.max_body_bytes
-        too_large = errors.BodyTooLarge(
-            f"a body may have at most {limit} bytes: send fewer rows a call", limit=limit
-        )
-        return problem_of(too_large, request.url.path)
     code = HTTPStatus(error.status_code).phrase.lower().replace(" ", "-")
     detail = f"{request.method} {request.url.path}: {error.detail}; /docs lists every route"
     answer = problem(error.status_code, code, detail, request.url.path)
-    answer.headers.update(error.headers or {})
+    if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+        answer.headers["Allow"] = ", ".join(sorted(methods_of(routers, request)))
     return answer
+
+
+def methods_of(routers: Sequence[APIRouter], request: Request) -> set[str]:
+    """Of every route of this path; the framework names those of the first."""
+    matching = (
+        route for router in routers for route in router.routes if route.matches(request.scope)[0] is not Match.NONE
+    )
+    return {method for route in matching for method in getattr(route, "methods", None) or ()}
 
 
 async def on_any_error(request: Request, error: Exception) -> JSONResponse:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from app.api.errors import problem_of
+from app.api.errors import problem_of, too_large
 from app.errors import Busy, ConfigurationError, Forbidden, ServiceError, Unauthorized
 from app.settings import Settings
 
@@ -38,16 +38,17 @@ class Key:
 class Gate:
     """ASGI middleware. With keys, every route is closed unless OPEN says otherwise."""
 
-    def __init__(self, app: ASGIApp, settings: Settings) -> None:
-        self.app = app
-        self.keys = [Key.parse(text) for text in settings.keys]
+    def __init__(self, app: ASGIApp, settings: Settings, keys: list[Key]) -> None:
+        self.app, self.keys = app, keys
         self.places = self.most = settings.max_requests
+        self.longest = settings.max_body_bytes
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or OPEN.fullmatch(scope["path"]):
             return await self.app(scope, receive, send)
         try:
             self.check_key(scope)
+            self.check_length(scope)
             self.check_place()
         except ServiceError as error:
             return await problem_of(error, scope["path"])(scope, receive, send)
@@ -70,6 +71,12 @@ class Gate:
             raise Forbidden(
                 f"this request needs a key of scope {needed!r}, yours is {found[0]!r}", expected=needed
             )
+
+    def check_length(self, scope: Scope) -> None:
+        """Before a byte is read; a body without a length is stopped where it passes the limit."""
+        length = dict(scope["headers"]).get(b"content-length", b"0")
+        if length.isdigit() and int(length) > self.longest:
+            raise too_large(self.longest)
 
     def check_place(self) -> None:
         if not self.places:

@@ -11,6 +11,7 @@ from pydantic import (
     Field,
     InstanceOf,
     JsonValue,
+    PrivateAttr,
     StringConstraints,
     WithJsonSchema,
     model_validator,
@@ -20,7 +21,9 @@ from app.index import METRICS
 from app.service.resources import etag_of
 from app.store import Record
 from app.store.rows import Rows
-from models import METHODS, OBJECTIVES, Report
+from models.estimate import Report
+from models.measures import OBJECTIVES
+from models.registry import METHODS
 
 NAME = "[a-z0-9][a-z0-9._-]{0,127}"
 
@@ -132,17 +135,19 @@ class PointsIn(In):
     ids: Annotated[list[Id], BeforeValidator(as_list)]
     vectors: Vectors
     payloads: list[Payload | None] | None = None
+    _encoded: list[bytes] = PrivateAttr(default_factory=list)
 
     @model_validator(mode="after")
     def _one_id_a_row(self) -> Self:
         check_ids(self.ids, len(self.vectors))
-        if self.payloads is not None and len(self.payloads) != len(self.ids):
-            raise ValueError(f"there are {len(self.ids)} ids and {len(self.payloads)} payloads")
+        payloads = self.payloads if self.payloads is not None else [None] * len(self.ids)
+        if len(payloads) != len(self.ids):
+            raise ValueError(f"there are {len(self.ids)} ids and {len(payloads)} payloads")
+        self._encoded = [encoded(payload, row) for row, payload in enumerate(payloads)]
         return self
 
     def rows(self) -> Rows:
-        payloads = self.payloads or [None] * len(self.ids)
-        return Rows(self.ids, self.vectors, [orjson.dumps(p) if p is not None else b"" for p in payloads])
+        return Rows(self.ids, self.vectors, self._encoded)
 
 
 class SearchIn(In):
@@ -157,6 +162,13 @@ class SearchIn(In):
         BeforeValidator(as_list),
         Field(alias="with", description="what hits carry"),
     ] = ["payload"]
+
+
+def encoded(payload: Payload | None, row: int) -> bytes:
+    try:
+        return b"" if payload is None else orjson.dumps(payload)
+    except orjson.JSONEncodeError as error:
+        raise ValueError(f"the payload of row {row} cannot be stored: {error}") from error
 
 
 def check_ids(ids: list[str], rows: int) -> None:

@@ -1,5 +1,7 @@
 """`anchorage demo`: the main job on input that every machine has."""
 
+import signal
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -23,6 +25,7 @@ INDEXED = "chars"  # the encoder whose collection answers the questions
 
 def run() -> None:
     """Start a server, go through text and images, print the table, stop the server."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the server is stopped then, too
     console = Console(highlight=False)
     started = time.monotonic()
     console.print("  starting a server on a free port …")

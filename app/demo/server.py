@@ -29,8 +29,8 @@ class ServerFailed(RuntimeError):
 class Client:
     """What the demo asks of the service, over HTTP."""
 
-    def __init__(self, url: str) -> None:
-        self.http = httpx.Client(base_url=url, timeout=300, trust_env=False)
+    def __init__(self, http: httpx.Client) -> None:
+        self.http = http
 
     def ask(self, verb: str, path: str, /, **body: Any) -> Any:
         answer = self.http.request(verb, path, json=body or None)
@@ -76,7 +76,8 @@ def running_server() -> Iterator[Client]:
         ):
             try:
                 wait_until_ready(url, server, log)
-                yield Client(url)
+                with httpx.Client(base_url=url, timeout=300, trust_env=False) as http:
+                    yield Client(http)
             finally:
                 server.terminate()
 

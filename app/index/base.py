@@ -68,5 +68,5 @@ SCORES: Mapping[str, Callable[[Matrix, Matrix], Matrix]] = {
 
 
 def unit(x: Matrix) -> Matrix:
-    length: Matrix = np.sqrt((x * x).sum(1, keepdims=True)).clip(np.finfo(np.float32).tiny)
+    length: Matrix = np.sqrt((x * x).sum(1, keepdims=True)).clip(np.finfo(np.float64).tiny)
     return x / length

@@ -38,7 +38,9 @@ class FaissIndex:
 
     def _prepared(self, vectors: Vectors) -> Vectors:
         if self.metric == "cosine":
-            vectors = vectors / np.linalg.norm(vectors, axis=1, keepdims=True).clip(np.finfo(np.float32).tiny)
+            # in double precision: the squares of small numbers vanish in single
+            lengths = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
+            vectors = vectors / lengths.clip(np.finfo(np.float64).tiny)
         return np.ascontiguousarray(vectors, np.float32)
 
 

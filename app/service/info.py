@@ -12,7 +12,8 @@ import torch
 
 from app.index import FAISS_VERSION, METRICS, gpus
 from app.settings import Settings
-from models import METHODS, OBJECTIVES
+from models.measures import OBJECTIVES
+from models.registry import METHODS
 
 
 @dataclass(frozen=True)
@@ -36,7 +37,7 @@ def info(settings: Settings, media_types: list[str]) -> Info:
     return Info(
         version=version("anchorage"),
         versions={"python": platform.python_version(), "torch": torch.__version__, "faiss": FAISS_VERSION},
-        store=without_password(settings.store),
+        store=without_secrets(settings.store),
         device={
             "cores": os.cpu_count(),
             "torch_threads": torch.get_num_threads(),
@@ -55,8 +56,7 @@ def options_of(method: str) -> dict[str, Any]:
     return {name: asdict(option) for name, option in METHODS[method].options.items()}
 
 
-def without_password(url: str) -> str:
+def without_secrets(url: str) -> str:
+    """The store's URL without user, password and query, where secrets may stand."""
     parts = urlsplit(url)
-    if parts.password is None:
-        return url
-    return parts._replace(netloc=f"{parts.username or ''}:***@{parts.hostname}:{parts.port or ''}").geturl()
+    return parts._replace(netloc=parts.netloc.rpartition("@")[2], query="").geturl()

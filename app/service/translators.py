@@ -17,7 +17,8 @@ from app.service.spaces import Space, Spaces, check_width
 from app.store import Record, Store, Write
 from app.store.base import digest_of
 from app.store.rows import Vectors
-from models import Affine, estimate
+from models.affine import Affine
+from models.estimate import estimate
 
 MAPS = 256  # kept in memory
 LONGEST_NAME = 128
@@ -86,6 +87,8 @@ class Translators(Resources):
     def between(self, source: str, target: str) -> Record:
         """The best translator of the pair by its report; the first use fits one by `auto`."""
         check_two(source, target)
+        for space in (source, target):
+            self.spaces.get(space)
         pair = source, target
         if found := self.best().get(pair):
             return found

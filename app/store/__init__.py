@@ -17,10 +17,13 @@ STORES: Mapping[str, type[SqliteStore] | type[RedisStore]] = {
 
 def open_store(url: str) -> Store:
     """ConfigurationError for an unknown scheme; a store that is down is found out by its first use."""
-    scheme = url.partition(":")[0]
-    if scheme not in STORES:
+    scheme, separator, _ = url.partition("://")
+    if scheme not in STORES or not separator:
         raise ConfigurationError(f"a store URL starts with one of {[f'{s}://' for s in STORES]}, got {url!r}")
-    return STORES[scheme](url)
+    try:
+        return STORES[scheme](url)
+    except ValueError as error:
+        raise ConfigurationError(f"the store URL {url!r} cannot be read: {error}") from error
 
 
 __all__ = ["STORES", "Key", "Record", "Store", "Write", "open_store"]

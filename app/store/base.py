@@ -114,7 +114,7 @@ def in_use(write: Write, dependents: Sequence[Key]) -> InUse:
     return InUse(
         f"{write.kind} {write.name!r} cannot be {change} while others rest on it: {named}{more}; "
         "delete them first",
-        dependents=[{"kind": kind, "name": name} for kind, name in dependents],
+        dependents=[{"kind": kind, "name": name} for kind, name in dependents[:100]],
     )
 
 

@@ -30,7 +30,7 @@ local seen = redis.call('HGET', record, 'position')
 if (seen or '0') ~= tostring(write.seen) then return {'stale'} end
 if deletes or write.alone then
   local dependents = redis.call('SMEMBERS', key('dependents', me))
-  if #dependents > 0 then table.sort(dependents) return {'in use', unpack(dependents)} end
+  if #dependents > 0 then table.sort(dependents) return {'in use', dependents} end
 end
 for _, other in ipairs(write.rests_on) do
   if redis.call('EXISTS', key('record', other)) == 0 then return {'missing', other} end
@@ -73,6 +73,14 @@ redis.call('HSET', record, 'position', position, 'updated_at', write.now, 'value
 redis.call('ZADD', key('names', write.kind), 0, write.name)
 return {'written', unpack(redis.call('HMGET', record, 'version', 'position', 'created_at', 'updated_at', 'value'))}
 """
+PAGE = """
+-- KEYS: the names of a kind. ARGV: prefix of their records, first name, limit. In one step, so that none is missed.
+local rows = {}
+for i, name in ipairs(redis.call('ZRANGEBYLEX', KEYS[1], ARGV[2], '+', 'LIMIT', 0, ARGV[3])) do
+  rows[i] = {name, redis.call('HMGET', ARGV[1] .. name, 'version', 'position', 'created_at', 'updated_at', 'value')}
+end
+return rows
+"""
 FIELDS = ["version", "position", "created_at", "updated_at", "value"]
 
 
@@ -86,7 +94,7 @@ class RedisStore:
             socket_connect_timeout=TIMEOUT_SECONDS,
             retry=Retry(NoBackoff(), 1),  # once, to replace a connection that a restart has closed
         )
-        self._script = self._redis.register_script(COMMIT)
+        self._commit, self._page = self._redis.register_script(COMMIT), self._redis.register_script(PAGE)
 
     def get(self, kind: str, name: str) -> Record | None:
         with available():
@@ -96,9 +104,8 @@ class RedisStore:
     def page(self, kind: str, after: str, limit: int) -> list[Record]:
         low = f"({after}" if after else "-"
         with available():
-            names = self._redis.zrangebylex(f"{PREFIX}names:{kind}", low, "+", start=0, num=limit)
-        records = (self.get(kind, name.decode()) for name in names)
-        return [record for record in records if record]
+            rows = self._page(keys=[f"{PREFIX}names:{kind}"], args=[f"{PREFIX}record:{kind}/", low, limit])
+        return [record_of(kind, name.decode(), row) for name, row in rows]
 
     def position(self, kind: str) -> int:
         with available():
@@ -111,14 +118,14 @@ class RedisStore:
 
     def commit(self, write: Write) -> Record | None:
         with available():
-            outcome, *rest = self._script(
+            outcome, *rest = self._commit(
                 keys=[f"{PREFIX}record:{write.kind}/{write.name}"], args=arguments(write)
             )
         match outcome:
             case b"stale":
                 raise stale(write)
             case b"in use":
-                raise in_use(write, [key_of(dependent) for dependent in rest])
+                raise in_use(write, [key_of(dependent) for dependent in rest[0]])
             case b"missing":
                 raise nothing_to_rest_on(write, *key_of(rest[0]))
             case b"written":
@@ -126,9 +133,10 @@ class RedisStore:
         return None
 
     def risks(self) -> list[str]:
-        with available():
-            asked = self._redis.config_get("appendonly", "appendfsync", "maxmemory-policy")
-        found = {name.decode(): value.decode() for name, value in asked.items()}
+        try:
+            found = {name: self._setting(name) for name in ("appendonly", "appendfsync", "maxmemory-policy")}
+        except redis.ResponseError as error:
+            return [f"Redis does not show its configuration: {error}"]
         risky = {
             "appendonly is no: what was written since the last snapshot is lost when Redis stops": (
                 found["appendonly"] != "yes"
@@ -145,13 +153,23 @@ class RedisStore:
     def close(self) -> None:
         self._redis.close()
 
+    def _setting(self, name: str) -> str:
+        try:
+            return str(self._redis.config_get(name)[name.encode()].decode())
+        except (redis.ConnectionError, redis.TimeoutError) as error:
+            raise unavailable(error) from error
+
 
 @contextmanager
 def available() -> Iterator[None]:
     try:
         yield
     except redis.RedisError as error:
-        raise StoreUnavailable(f"the Redis store does not answer: {error}") from error
+        raise unavailable(error) from error
+
+
+def unavailable(error: redis.RedisError) -> StoreUnavailable:
+    return StoreUnavailable(f"the Redis store does not answer: {error}")
 
 
 def arguments(write: Write) -> list[bytes | str]:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from app.store.base import digest_of
 
-SEGMENT_BYTES = 64 * 2**20  # merged segments stay below; Redis takes values of at most 512 MiB
+SEGMENT_BYTES = 64 * 2**20  # segments of more than one row stay below; Redis takes values of at most 512 MiB
 GROWTH = 2  # a segment is merged into the new one unless it has more than GROWTH times its rows
 GARBAGE = 2  # the log is written anew when it holds more than GARBAGE times the living rows
 
@@ -33,14 +33,26 @@ class Rows:
     payloads: list[bytes]
     deletes: list[str] = field(default_factory=list)
 
+    @property
+    def sizes(self) -> NDArray[np.int64]:
+        """Bytes of each row, (n,)."""
+        width = self.vectors.shape[1] * 4
+        pairs = zip(self.ids, self.payloads, strict=True)
+        return np.array([width + len(id_) + len(payload) for id_, payload in pairs], np.int64)
+
 
 @dataclass(frozen=True)
 class Segment:
-    """How Rows lie in the store: the shape of the vectors, and two blobs by their checksums."""
+    """How Rows lie in the store: the shape of the vectors, and two blobs by their checksums.
+
+    `generation` counts how often the log was written anew, so that no segment of an older one passes for it.
+    """
 
     rows: int
     dim: int
     deletes: int
+    bytes: int
+    generation: int
     vectors: str
     items: str
 
@@ -69,23 +81,22 @@ class Log:
         written = sum(segment.rows for segment in self.segments) + len(rows.ids)
         everything = written > GARBAGE * max(living, 1)
         older, newest = list(self.segments), rows
+        generation = older[0].generation if older else 0
         while older and (everything or mergeable(older[-1], newest)):
             newest = merged([load(older.pop(), read), newest])
         if not older:
             newest = Rows(newest.ids, newest.vectors, newest.payloads)  # there is nothing left to delete from
-        packed = [pack(part) for part in parts(newest)]
+            generation += 1
+        packed = [pack(part, generation) for part in parts(newest)]
         return Log((*older, *(s for s, _ in packed)), {d: b for _, blobs in packed for d, b in blobs.items()})
 
-    def read(self, read: Read, after: int = 0) -> list[Rows]:
-        """The segments from number `after` on."""
-        return [load(segment, read) for segment in self.segments[after:]]
+    def read(self, read: Read) -> list[Rows]:
+        return [load(segment, read) for segment in self.segments]
 
 
 def mergeable(segment: Segment, rows: Rows) -> bool:
-    total = segment.rows * segment.dim * 4 + rows.vectors.nbytes
-    return (
-        segment.rows + segment.deletes <= GROWTH * (len(rows.ids) + len(rows.deletes)) and total <= SEGMENT_BYTES
-    )
+    small = segment.rows + segment.deletes <= GROWTH * (len(rows.ids) + len(rows.deletes))
+    return small and segment.bytes + int(rows.sizes.sum()) <= SEGMENT_BYTES
 
 
 def merged(log: Iterable[Rows]) -> Rows:
@@ -110,13 +121,16 @@ def merged(log: Iterable[Rows]) -> Rows:
 
 def parts(rows: Rows) -> Iterable[Rows]:
     """Cut to segments of at most SEGMENT_BYTES; the deletes go before the first."""
-    step = max(1, SEGMENT_BYTES // max(1, rows.vectors.shape[1] * 4))
-    for start in range(0, max(1, len(rows.ids)), step):
-        cut = slice(start, start + step)
-        yield Rows(rows.ids[cut], rows.vectors[cut], rows.payloads[cut], rows.deletes if start == 0 else [])
+    ends, start = np.cumsum(rows.sizes), 0  # (n,)
+    while start == 0 or start < len(rows.ids):
+        before = ends[start - 1] if start else 0
+        stop = max(start + 1, int(np.searchsorted(ends, before + SEGMENT_BYTES, side="right")))
+        cut = slice(start, stop)
+        yield Rows(rows.ids[cut], rows.vectors[cut], rows.payloads[cut], [] if start else rows.deletes)
+        start = stop
 
 
-def pack(rows: Rows) -> tuple[Segment, dict[str, bytes]]:
+def pack(rows: Rows, generation: int) -> tuple[Segment, dict[str, bytes]]:
     vectors = np.ascontiguousarray(rows.vectors, "<f4").tobytes()
     items = orjson.dumps(
         {
@@ -126,7 +140,8 @@ def pack(rows: Rows) -> tuple[Segment, dict[str, bytes]]:
         }
     )
     n, d = rows.vectors.shape
-    segment = Segment(n, d, len(rows.deletes), digest_of(vectors), digest_of(items))
+    size = len(vectors) + len(items)
+    segment = Segment(n, d, len(rows.deletes), size, generation, digest_of(vectors), digest_of(items))
     return segment, {segment.vectors: vectors, segment.items: items}
 
 

@@ -1,6 +1,7 @@
 """The embedded store: one SQLite file in WAL mode, every commit fsynced."""
 
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -34,9 +35,14 @@ class SqliteStore:
     """`sqlite:///relative/path` or `sqlite:////absolute/path`; many threads and processes of one host."""
 
     def __init__(self, url: str) -> None:
-        self.path = Path(unquote(urlsplit(url).path.removeprefix("/")))
-        if not self.path.name:
-            raise ConfigurationError(f"a SQLite store needs a path, as in sqlite:///anchorage.db, got {url!r}")
+        parts = urlsplit(url)
+        self.path = Path(unquote(parts.path.removeprefix("/")))
+        plain = url.startswith("sqlite:///") and not (parts.query or parts.fragment or "\0" in str(self.path))
+        if not plain or self.path.name in ("", ":memory:"):
+            raise ConfigurationError(
+                "a SQLite store is a file, sqlite:///relative/path or sqlite:////absolute/path, "
+                f"with ? and # written as %3F and %23, got {url!r}"
+            )
         self._idle: LifoQueue[sqlite3.Connection] = LifoQueue()
 
     def get(self, kind: str, name: str) -> Record | None:
@@ -98,20 +104,41 @@ class SqliteStore:
 def connect(path: Path) -> sqlite3.Connection:
     path.parent.mkdir(parents=True, exist_ok=True)
     db = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None, check_same_thread=False)
-    db.execute("pragma journal_mode = wal")
-    db.execute("pragma synchronous = full")
-    with transaction(db):
-        (version,) = db.execute("pragma user_version").fetchone()
-        if version == 0:
-            for statement in SCHEMA.split(";"):
-                db.execute(statement)
-            db.execute(f"pragma user_version = {SCHEMA_VERSION}")
-    if version > SCHEMA_VERSION:
+    try:
+        switch_to_wal(db)
+        db.execute("pragma synchronous = full")
+        with transaction(db):
+            prepare(db, path)
+    except BaseException:
         db.close()
+        raise
+    return db
+
+
+def switch_to_wal(db: sqlite3.Connection) -> None:
+    """SQLite does not wait by itself for others that do the same on a new file."""
+    deadline = time.monotonic() + BUSY_SECONDS
+    while True:
+        try:
+            db.execute("pragma journal_mode = wal")
+            return
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+        time.sleep(0.01)
+
+
+def prepare(db: sqlite3.Connection, path: Path) -> None:
+    """Create the tables in a new file. ConfigurationError if it is newer than this code."""
+    (version,) = db.execute("pragma user_version").fetchone()
+    if version > SCHEMA_VERSION:
         raise ConfigurationError(
             f"{str(path)!r} was written by a newer Anchorage (schema {version}, this one reads {SCHEMA_VERSION})"
         )
-    return db
+    if version == 0:
+        for statement in SCHEMA.split(";"):
+            db.execute(statement)
+        db.execute(f"pragma user_version = {SCHEMA_VERSION}")
 
 
 @contextmanager
@@ -162,7 +189,7 @@ def replace_record(db: sqlite3.Connection, write: Write, record: Record | None) 
 def replace_links(db: sqlite3.Connection, write: Write) -> None:
     db.execute("delete from rests where kind = ? and name = ?", (write.kind, write.name))
     rows = [(write.kind, write.name, *key) for key in write.rests_on]
-    db.executemany("insert into rests values (?, ?, ?, ?)", rows)
+    db.executemany("insert or ignore into rests values (?, ?, ?, ?)", rows)
 
 
 def replace_blobs(db: sqlite3.Connection, write: Write) -> None:

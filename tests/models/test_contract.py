@@ -5,7 +5,8 @@ from math import inf, nan, nextafter
 import pytest
 import torch
 
-from models import METHODS, Affine
+from models.affine import Affine
+from models.registry import METHODS
 from models.base import LinearMethod
 from models.errors import DimensionMismatch, InvalidOption, NotFitted, TooFewAnchors, UnknownMethod
 from models.folds import Folds

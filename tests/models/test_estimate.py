@@ -6,7 +6,9 @@ from dataclasses import asdict
 import pytest
 import torch
 
-from models import METHODS, OBJECTIVES, estimate
+from models.estimate import estimate
+from models.measures import OBJECTIVES
+from models.registry import METHODS
 from models.errors import DimensionMismatch, InvalidOption, TooFewAnchors, UnknownMethod
 from models.estimate import cross_fitted, simplest_good
 from models.folds import Folds

@@ -7,7 +7,7 @@ from scipy.stats import binomtest, norm
 from sklearn.metrics import r2_score
 from sklearn.neighbors import NearestNeighbors
 
-from models import OBJECTIVES
+from models.measures import OBJECTIVES
 from models.measures import (
     NEIGHBOURS,
     Z95,

@@ -4,7 +4,7 @@ import pytest
 import torch
 from scipy.linalg import orthogonal_procrustes
 
-from models import METHODS
+from models.registry import METHODS
 from models.moments import Moments
 from models.orthogonal import Orthogonal
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 from sklearn.linear_model import Ridge as SklearnRidge
 
-from models import METHODS
+from models.registry import METHODS
 from models.moments import Moments
 from models.ridge import PENALTIES, Ridge
 

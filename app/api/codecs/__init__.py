@@ -28,29 +28,28 @@ def reader(content_type: str | None) -> Codec:
 
 
 def writer(accept: str | None, offered: list[str]) -> Codec:
-    """The codec that the client likes best among `offered`; NotAcceptable."""
-    for wanted in preferences(accept or "*/*"):
-        for media_type in offered:
-            if wanted in (media_type, "*/*", f"{media_type.partition('/')[0]}/*"):
-                return CODECS[media_type]
-    raise NotAcceptable(f"Accept must allow one of {offered}, got {accept!r}", expected=offered, got=accept)
+    """The codec that the client likes best among `offered`, the first of equals; NotAcceptable."""
+    weights = dict(weighted(part) for part in (accept or "*/*").split(","))
+    best = max(offered, key=lambda media_type: weight_of(media_type, weights))
+    if not weight_of(best, weights):
+        raise NotAcceptable(f"Accept must allow one of {offered}, got {accept!r}", expected=offered, got=accept)
+    return CODECS[best]
 
 
-def preferences(accept: str) -> list[str]:
-    """Media ranges of an Accept header, best first; those of weight 0 are left out (RFC 9110, 12.5.1)."""
-    weighted = [(part.partition(";")[0].strip().lower(), weight(part)) for part in accept.split(",")]
-    return [media for media, q in sorted(weighted, key=lambda pair: -pair[1]) if q > 0]
+def weight_of(media_type: str, weights: Mapping[str, float]) -> float:
+    """That of the most specific range that covers it (RFC 9110, 12.5.1); 0 for none."""
+    ranges = (media_type, f"{media_type.partition('/')[0]}/*", "*/*")
+    return next((weights[covering] for covering in ranges if covering in weights), 0.0)
 
 
-def weight(media_range: str) -> float:
-    for parameter in media_range.split(";")[1:]:
-        name, _, value = parameter.partition("=")
-        if name.strip().lower() == "q":
-            try:
-                return float(value)
-            except ValueError:
-                return 0.0
-    return 1.0
+def weighted(part: str) -> tuple[str, float]:
+    """`text/html;q=0.5` -> ("text/html", 0.5). What cannot be read weighs nothing."""
+    media_range, *parameters = (piece.strip().lower() for piece in part.split(";"))
+    weights = [parameter[2:] for parameter in parameters if parameter.startswith("q=")]
+    try:
+        return media_range, float(weights[0]) if weights else 1.0
+    except ValueError:
+        return media_range, 0.0
 
 
 __all__ = ["CODECS", "Codec", "reader", "writer"]

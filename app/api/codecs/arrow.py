@@ -1,5 +1,6 @@
 """`application/vnd.apache.arrow.stream`: one table with the columns id, vector, payload."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -21,11 +22,14 @@ class ArrowCodec:
 
     def decode(self, body: bytes, query: Mapping[str, Any]) -> Fields:
         try:
+            check_messages(body)
             with pa.ipc.open_stream(body) as stream:
                 table = stream.read_all()
             table.validate(full=True)
         except (pa.ArrowException, OSError) as error:
             raise MalformedBody(f"the body is not an Arrow stream: {error}") from error
+        if table.num_rows > len(body):
+            raise MalformedBody(f"{table.num_rows} rows cannot lie in a body of {len(body)} bytes")
         unknown = sorted(set(table.column_names) - set(COLUMNS))
         if unknown or len(set(table.column_names)) < len(table.column_names):
             raise MalformedBody(f"the columns must be among {list(COLUMNS)}, each once, got {table.column_names}")
@@ -43,7 +47,34 @@ class ArrowCodec:
         return sink.getvalue().to_pybytes(), {}
 
 
+def check_messages(body: bytes) -> None:
+    """Compressed and dictionary-encoded columns could unfold to far more than the body's limit."""
+    for message in pa.ipc.MessageReader.open_stream(body):
+        if message.type == "dictionary" or (message.type == "record batch" and compressed(message)):
+            raise MalformedBody("compressed or dictionary-encoded Arrow columns are not read: send them plain")
+
+
+def compressed(message: pa.ipc.Message) -> bool:
+    """Whether Message.header.compression is set (Arrow's Message.fbs: fields 2 and 3 of their tables)."""
+    data = message.metadata.to_pybytes()
+    header = field_of(data, int.from_bytes(data[:4], "little"), 2)
+    table = header + int.from_bytes(data[header : header + 4], "little")
+    return field_of(data, table, 3) > 0
+
+
+def field_of(data: bytes, table: int, number: int) -> int:
+    """Where a field of a flatbuffers table begins, 0 if it is not set; pyarrow has verified the offsets."""
+    vtable = table - int.from_bytes(data[table : table + 4], "little", signed=True)
+    slot = vtable + 4 + 2 * number
+    inside = slot < vtable + int.from_bytes(data[vtable : vtable + 2], "little")
+    offset = int.from_bytes(data[slot : slot + 2], "little") if inside else 0
+    return table + offset if offset else 0
+
+
 def ids_of(column: pa.Array) -> list[Any]:
+    kind = column.type
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_integer(kind)):
+        raise MalformedBody(f"column id must hold texts or integers, got {kind}")
     return list(column.to_pylist())
 
 
@@ -51,9 +82,13 @@ def vectors_of(column: pa.Array) -> NDArray[np.float32]:
     """From fixed-size or plain lists of numbers. InvalidVectors for nulls and ragged rows."""
     if not (pa.types.is_list(column.type) or pa.types.is_large_list(column.type) or is_fixed(column)):
         raise InvalidVectors(f"column vector must hold lists of numbers, got {column.type}", got=str(column.type))
-    if column.null_count or column.flatten().null_count:
-        raise InvalidVectors("column vector has nulls: every row needs all its numbers")
+    if column.null_count:
+        row = column.is_null().index(True).as_py()
+        raise InvalidVectors(f"row {row} is null: every row needs a vector", row=row)
     widths = column.value_lengths().to_numpy(zero_copy_only=False)
+    if column.flatten().null_count:
+        row = int(np.searchsorted(widths.cumsum(), column.flatten().is_null().index(True).as_py(), side="right"))
+        raise InvalidVectors(f"row {row} has a null among its numbers", row=row)
     if len(widths) and (widths != widths[0]).any():
         row = int((widths != widths[0]).argmax())
         raise InvalidVectors(f"row {row} has {widths[row]} numbers, row 0 has {widths[0]}", row=row)
@@ -66,11 +101,20 @@ def is_fixed(column: pa.Array) -> bool:
 
 
 def payloads_of(column: pa.Array) -> list[Any]:
-    payloads = column.to_pylist()
+    kind = column.type
+    if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_struct(kind)):
+        raise MalformedBody(f"column payload must hold structs or JSON texts, got {kind}")
+    return [payload_of(payload, row) for row, payload in enumerate(column.to_pylist())]
+
+
+def payload_of(payload: Any, row: int) -> Any:
     try:
-        return [orjson.loads(payload) if isinstance(payload, str) else payload for payload in payloads]
-    except orjson.JSONDecodeError as error:
-        raise MalformedBody(f"column payload has text that is not JSON: {error}") from error
+        if not isinstance(payload, str):
+            json.dumps(payload, allow_nan=False)  # a struct may hold what JSON cannot say
+            return payload
+        return orjson.loads(payload)
+    except (ValueError, TypeError) as error:
+        raise MalformedBody(f"row {row}: its payload is not JSON: {error}", row=row) from error
 
 
 def rows(fields: Fields) -> dict[str, pa.Array]:

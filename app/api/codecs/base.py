@@ -1,6 +1,6 @@
 """What a codec is, and what every decoded matrix must be."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -28,12 +28,7 @@ def matrix(values: NDArray[Any]) -> NDArray[np.float32]:
     """(n, d) real numbers of any precision -> float32. InvalidVectors."""
     if values.dtype.kind not in "fiu":
         raise InvalidVectors(f"vectors must be real numbers, got {values.dtype}", got=str(values.dtype))
-    if values.ndim != 2 or 0 in values.shape:
-        raise InvalidVectors(
-            f"vectors must be a matrix of at least one row and one column, got shape {list(values.shape)}",
-            expected="(n, d)",
-            got=list(values.shape),
-        )
+    check_shape(values.shape)
     with np.errstate(over="ignore", invalid="ignore"):
         out = np.array(values, np.float32, order="C")
         length = np.linalg.norm(values.astype(np.float64, copy=False), axis=1)
@@ -42,3 +37,12 @@ def matrix(values: NDArray[Any]) -> NDArray[np.float32]:
         row = int(bad.argmax())
         raise InvalidVectors(f"row {row} has NaN, an infinity, or numbers too large for single precision", row=row)
     return out
+
+
+def check_shape(shape: Sequence[int]) -> None:
+    if len(shape) != 2 or 0 in shape:
+        raise InvalidVectors(
+            f"vectors must be a matrix of at least one row and one column, got shape {list(shape)}",
+            expected="(n, d)",
+            got=list(shape),
+        )

@@ -5,9 +5,8 @@ simdjson reads the numbers into one flat buffer without making a Python object o
 
 import json
 from base64 import b64decode, b64encode
-from binascii import Error as Base64Error
 from collections.abc import Mapping
-from math import prod
+from math import isfinite, prod
 from typing import Any
 
 import numpy as np
@@ -15,10 +14,11 @@ import orjson
 import simdjson
 from numpy.typing import NDArray
 
-from app.api.codecs.base import Fields, matrix
+from app.api.codecs.base import Fields, check_shape, matrix
 from app.errors import InvalidVectors, MalformedBody
 
 DTYPES = ("<f2", "<f4", "<f8")
+LOWEST, HIGHEST = -(2**63), 2**64 - 1  # whole numbers that simdjson reads
 OPTIONS = orjson.OPT_SERIALIZE_NUMPY
 
 
@@ -47,7 +47,7 @@ def members(parsed: simdjson.Object, body: bytes) -> Fields:
         if key == "vectors":
             fields[key] = vectors_of(value, body)
         elif isinstance(value, simdjson.Object):
-            fields[key] = members(value, body) if "vectors" in value else value.as_dict()
+            fields[key] = members(value, body) if key == "anchors" else value.as_dict()
         else:
             fields[key] = value.as_list() if isinstance(value, simdjson.Array) else value
     return fields
@@ -86,16 +86,23 @@ def nested(rows: Any, body: bytes) -> bool:
 def first_bad(rows: list[Any]) -> InvalidVectors:
     width = len(rows[0]) if isinstance(rows[0], list) else 0
     for number, row in enumerate(rows):
-        if not isinstance(row, list):
-            return InvalidVectors(f"row {number} must be an array of numbers, got {row!r:.40}", row=number)
-        for value in row:
-            if isinstance(value, bool) or not isinstance(value, int | float):
-                return InvalidVectors(f"row {number} must hold numbers only, got {value!r:.40}", row=number)
-            if not abs(value) < np.inf:
-                return InvalidVectors(f"row {number} has {value}: every number must be finite", row=number)
-        if len(row) != width:
-            return InvalidVectors(f"row {number} has {len(row)} numbers, row 0 has {width}", row=number)
+        if fault := fault_of(row, width):
+            return InvalidVectors(f"row {number} {fault}", row=number)
     return InvalidVectors("vectors must be a matrix of finite numbers")
+
+
+def fault_of(row: Any, width: int) -> str | None:
+    """What keeps a row from being `width` finite numbers."""
+    if not isinstance(row, list):
+        return f"must be an array of numbers, got {row!r:.40}"
+    for value in row:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return f"must hold numbers only, got {value!r:.40}"
+        if isinstance(value, int) and not LOWEST <= value <= HIGHEST:
+            return "has a whole number beyond 64 bits: write it with a decimal point or an exponent"
+        if not isfinite(value):
+            return f"has {value}: every number must be finite"
+    return f"has {len(row)} numbers, row 0 has {width}" if len(row) != width else None
 
 
 def unreadable(body: bytes, error: Exception) -> MalformedBody | InvalidVectors:
@@ -106,8 +113,8 @@ def unreadable(body: bytes, error: Exception) -> MalformedBody | InvalidVectors:
         return MalformedBody(f"the body is not JSON: {error}")
     for fields in (parsed, parsed.get("anchors")) if isinstance(parsed, dict) else ():
         rows = fields.get("vectors") if isinstance(fields, dict) else None
-        if isinstance(rows, list) and rows:
-            return first_bad(rows)
+        if isinstance(rows, list) and rows and "row" in (bad := first_bad(rows)).facts:
+            return bad
     return MalformedBody(f"the body has NaN, Infinity, a number beyond 64 bits or broken Unicode: {error}")
 
 
@@ -120,9 +127,10 @@ def from_base64(fields: Mapping[str, Any]) -> NDArray[Any]:
             f'binary vectors are {{"base64": text, "dtype": one of {list(DTYPES)}, "shape": [n, d]}}, '
             f"got dtype {dtype!r} and shape {shape!r}"
         )
+    check_shape(shape)  # type: ignore[arg-type]
     try:
         data = b64decode(text, validate=True)
-    except Base64Error as error:
+    except ValueError as error:
         raise InvalidVectors(f"the base64 text of vectors cannot be decoded: {error}") from error
     expected = prod(shape) * np.dtype(dtype).itemsize  # type: ignore[arg-type]
     if len(data) != expected:

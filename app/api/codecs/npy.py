@@ -1,17 +1,20 @@
 """`application/x-npy`: the matrix alone, as NumPy saves it."""
 
 import io
+import re
 from collections.abc import Mapping
 from math import prod
 from typing import Any
+from urllib.parse import quote
 
 import numpy as np
-from numpy.lib import format as npy
 
-from app.api.codecs.base import Fields, matrix
+from app.api.codecs.base import Fields, check_shape, matrix
 from app.errors import InvalidVectors, MalformedBody
 
-HEADERS = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}
+MAGIC = b"\x93NUMPY"
+LENGTH_BYTES = {1: 2, 2: 4, 3: 4}  # of the header's length, by format version
+REAL = re.compile(r"[<>|=]?[fiu][1248]")
 
 
 class NpyCodec:
@@ -20,21 +23,44 @@ class NpyCodec:
     media_type = "application/x-npy"
 
     def decode(self, body: bytes, query: Mapping[str, Any]) -> Fields:
-        file = io.BytesIO(body)
-        try:
-            shape, fortran, dtype = HEADERS[npy.read_magic(file)](file)
-        except (ValueError, KeyError) as error:
-            raise MalformedBody(f"the body is not an .npy file as numpy.save writes it: {error}") from error
-        if dtype.kind not in "fiu":
-            raise InvalidVectors(f"vectors must be real numbers, got {dtype}", got=str(dtype))
-        expected, got = prod(shape) * dtype.itemsize, len(body) - file.tell()
-        if expected != got:  # looked at before any memory is taken
-            raise MalformedBody(f"the .npy header promises {expected} bytes of numbers, {got} came")
-        values = np.frombuffer(body, dtype, offset=file.tell()).reshape(shape, order="F" if fortran else "C")
-        return {**query, "vectors": matrix(values)}
+        header, data = split(body)
+        dtype, shape = read(header, r"descr'\s*:\s*'([^']*)'"), read(header, r"shape'\s*:\s*\(([\d\s,]*)\)")
+        if not REAL.fullmatch(dtype):
+            raise InvalidVectors(f"vectors must be real numbers, got {dtype!r}", got=dtype)
+        sizes = [int(size) for size in shape.split(",") if size.strip()]
+        check_shape(sizes)
+        expected = prod(sizes) * np.dtype(dtype).itemsize
+        if expected != len(data):  # looked at before any memory is taken
+            raise MalformedBody(f"the .npy header promises {expected} bytes of numbers, {len(data)} came")
+        order = "F" if read(header, r"fortran_order'\s*:\s*(True|False)") == "True" else "C"
+        return {**query, "vectors": matrix(np.frombuffer(data, dtype).reshape(sizes, order=order))}
 
     def encode(self, fields: Fields) -> tuple[bytes, dict[str, str]]:
         buffer = io.BytesIO()
         np.save(buffer, fields["vectors"], allow_pickle=False)
         others = {name: value for name, value in fields.items() if isinstance(value, str | int)}
-        return buffer.getvalue(), {f"Anchorage-{n.replace('_', '-').title()}": str(v) for n, v in others.items()}
+        return buffer.getvalue(), {header_name(name): quote(str(value)) for name, value in others.items()}
+
+
+def split(body: bytes) -> tuple[str, memoryview]:
+    """The header's text and the numbers behind it."""
+    length_bytes = LENGTH_BYTES.get(body[6]) if body[:6] == MAGIC and len(body) > len(MAGIC) else None
+    if length_bytes is None:
+        raise MalformedBody("the body is not an .npy file as numpy.save writes it: it does not begin like one")
+    start = 8 + length_bytes
+    end = start + int.from_bytes(body[8:start], "little")
+    return body[start:end].decode("latin1").replace('"', "'"), memoryview(body)[end:]
+
+
+def read(header: str, pattern: str) -> str:
+    """One entry of the header; never evaluated, as it comes from outside."""
+    found = re.search(pattern, header)
+    if found is None:
+        raise MalformedBody(
+            f"the .npy header has no {pattern.partition(chr(39))[0]} that can be read: {header[:100]!r}"
+        )
+    return found[1]
+
+
+def header_name(field: str) -> str:
+    return f"Anchorage-{field.replace('_', '-').title()}"

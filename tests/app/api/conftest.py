@@ -1,0 +1,168 @@
+"""A service of its own for every test, three small spaces, and bodies in every format."""
+
+import io
+from typing import NamedTuple
+
+import numpy as np
+import pyarrow as pa
+import pytest
+import torch
+from starlette.testclient import TestClient
+
+from app.main import create_app
+from app.settings import Settings
+
+NPY = "application/x-npy"
+ARROW = "application/vnd.apache.arrow.stream"
+SHARED, OTHERS = 40, 20
+
+
+class Data(NamedTuple):
+    """Row i of every matrix is one item. b is a turned, longer and noisy in a wider room; c is by itself."""
+
+    ids: list[str]  # (40,) of the anchors that a and b share
+    a: np.ndarray  # (40, 4)
+    b: np.ndarray  # (40, 6)
+    lonely: list[str]  # (5,) of the anchors of c
+    c: np.ndarray  # (5, 3)
+    new_ids: list[str]  # (20,) of items that are no anchors
+    new_a: np.ndarray  # (20, 4)
+    new_b: np.ndarray  # (20, 6)
+
+
+def made() -> Data:
+    random = np.random.default_rng(11)
+    a = random.standard_normal((SHARED + OTHERS, 4))
+    turn = np.linalg.qr(random.standard_normal((6, 6)))[0][:4]
+    b = 1.7 * a @ turn + random.standard_normal(6) + 0.02 * random.standard_normal((SHARED + OTHERS, 6))
+    a, b, c = (x.astype(np.float32) for x in (a, b, random.standard_normal((5, 3))))
+    ids = [f"item-{number:02}" for number in range(SHARED + OTHERS)]
+    lonely = [f"only-{number}" for number in range(5)]
+    return Data(ids[:SHARED], a[:SHARED], b[:SHARED], lonely, c, ids[SHARED:], a[SHARED:], b[SHARED:])
+
+
+def served(path, **settings):
+    return TestClient(create_app(Settings(store=f"sqlite:///{path}/store.db", **settings)))
+
+
+@pytest.fixture(autouse=True, scope="module")
+def one_thread():
+    """On matrices as small as these, threads only wait for each other."""
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="session")
+def data():
+    return made()
+
+
+@pytest.fixture
+def client(tmp_path):
+    """A service without anything in it."""
+    with served(tmp_path) as client:
+        yield client
+
+
+@pytest.fixture
+def make_client(tmp_path):
+    """make_client(**settings), to be entered by the test."""
+    return lambda **settings: served(tmp_path, **settings)
+
+
+def put_space(client, name, ids, vectors):
+    anchors = {"ids": ids, "vectors": vectors.tolist()}
+    return client.put(f"/v1/spaces/{name}", json={"dim": vectors.shape[1], "anchors": anchors})
+
+
+def put_spaces(client, data):
+    """The spaces a and b that share anchors, and c that shares none."""
+    put_space(client, "a", data.ids, data.a)
+    put_space(client, "b", data.ids, data.b)
+    put_space(client, "c", data.lonely, data.c)
+
+
+@pytest.fixture
+def spaces(client, data):
+    """The client, with the spaces a, b and c."""
+    put_spaces(client, data)
+    return client
+
+
+@pytest.fixture(scope="session")
+def linked(tmp_path_factory, data):
+    """A client with the spaces and one translator t from a to b, shared by the tests that only read."""
+    with served(tmp_path_factory.mktemp("linked")) as client:
+        put_spaces(client, data)
+        client.put("/v1/translators/t", json={"source": "a", "target": "b"})
+        yield client
+
+
+def put_points(client, name, ids, vectors, **fields):
+    return client.put(
+        f"/v1/collections/{name}/points", json={"ids": ids, "vectors": np.asarray(vectors).tolist(), **fields}
+    )
+
+
+@pytest.fixture
+def stocked(spaces, data):
+    """`spaces` with a collection `things` of b: 20 items that are no anchors, and their numbers as payloads."""
+    spaces.put("/v1/collections/things", json={"space": "b"})
+    payloads = [{"number": number} for number in range(OTHERS)]
+    put_points(spaces, "things", data.new_ids, data.new_b, payloads=payloads)
+    return spaces
+
+
+@pytest.fixture
+def assert_problem():
+    """assert_problem(answer, status, code): an RFC 9457 body with all its members; returns it."""
+
+    def check(answer, status, code):
+        assert answer.headers["content-type"] == "application/problem+json", answer.text
+        body = answer.json()
+        assert (answer.status_code, body["status"], body["code"]) == (status, status, code), body
+        assert body["type"] == f"urn:anchorage:problem:{code}"
+        assert body["instance"] == answer.request.url.path
+        assert body["title"]
+        assert body["detail"]
+        return body
+
+    return check
+
+
+@pytest.fixture
+def npy():
+    """npy(array): the bytes that numpy.save writes."""
+
+    def write(array, **options):
+        buffer = io.BytesIO()
+        np.save(buffer, np.asarray(array), **options)
+        return buffer.getvalue()
+
+    return write
+
+
+@pytest.fixture
+def arrow():
+    """arrow(**columns): the bytes of an Arrow stream with them."""
+
+    def write(**columns):
+        table = pa.table(columns)
+        sink = pa.BufferOutputStream()
+        with pa.ipc.new_stream(sink, table.schema) as stream:
+            stream.write_table(table)
+        return sink.getvalue().to_pybytes()
+
+    return write
+
+
+@pytest.fixture
+def read_npy():
+    return lambda answer: np.load(io.BytesIO(answer.content), allow_pickle=False)
+
+
+@pytest.fixture
+def read_arrow():
+    return lambda answer: pa.ipc.open_stream(answer.content).read_all()

@@ -1,0 +1,78 @@
+"""What the service says of itself."""
+
+from importlib.metadata import version
+
+import pytest
+
+from app.index import METRICS
+from models.measures import OBJECTIVES
+from models.registry import METHODS
+
+
+def test_info_names_what_requests_may_use(client):
+    body = client.get("/v1/info").json()
+    assert list(body["methods"]) == ["auto", *METHODS]
+    assert (body["objectives"], body["metrics"]) == (list(OBJECTIVES), list(METRICS))
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_info_shows_the_options_of_every_method(client, method):
+    options = client.get("/v1/info").json()["methods"][method]
+    assert set(options) == set(METHODS[method].options)
+
+
+def test_info_lists_the_media_types(client):
+    assert client.get("/v1/info").json()["media_types"] == [
+        "application/json",
+        "application/x-npy",
+        "application/vnd.apache.arrow.stream",
+    ]
+
+
+def test_info_shows_the_limits_in_force(make_client):
+    limits = {"max_body_bytes": 5000, "max_rows": 4, "max_dim": 3, "max_k": 2, "max_requests": 7}
+    with make_client(**limits) as client:
+        assert client.get("/v1/info").json()["limits"] == limits
+
+
+def test_info_names_versions_and_devices(client):
+    body = client.get("/v1/info").json()
+    assert body["version"] == version("anchorage")
+    assert set(body["versions"]) == {"python", "torch", "faiss"}
+    assert body["device"]["cores"] >= 1
+
+
+def test_the_process_lives(client):
+    assert client.get("/livez").json() == {"status": "ok"}
+
+
+def when_ready(client):
+    answers = (client.get("/readyz") for _ in range(10_000))
+    return next(answer for answer in answers if answer.status_code == 200)
+
+
+def test_readiness_waits_for_the_indexes(client):
+    ready = when_ready(client)
+    assert ready.json() == {"status": "ok", "checks": {"store": "ok", "index": "ok"}}
+
+
+@pytest.fixture
+def broken(client, tmp_path):
+    """The client of a service whose store has been taken away."""
+    when_ready(client)
+    client.app_state["services"].store.close()
+    (tmp_path / "store.db").unlink()
+    (tmp_path / "store.db").mkdir()
+    return client
+
+
+def test_a_store_that_does_not_answer_is_not_ready_but_alive(broken):
+    answer = broken.get("/readyz")
+    assert (answer.status_code, answer.json()["status"]) == (503, "unavailable")
+    assert broken.get("/livez").status_code == 200
+
+
+def test_a_store_that_does_not_answer_is_503_with_retry_after(broken, assert_problem):
+    answer = broken.get("/v1/spaces")
+    assert_problem(answer, 503, "store-unavailable")
+    assert int(answer.headers["retry-after"]) >= 1

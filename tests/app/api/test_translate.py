@@ -1,0 +1,269 @@
+"""POST /v1/translate in every body and answer format, against the product that it stands for."""
+
+from base64 import b64decode, b64encode
+from urllib.parse import urlencode
+
+import numpy as np
+import orjson
+import pytest
+from safetensors.numpy import load
+
+JSON = "application/json"
+NPY = "application/x-npy"
+ARROW = "application/vnd.apache.arrow.stream"
+BY_PAIR = {"source": "a", "target": "b"}
+BY_NAME = {"translator": "t"}
+CLOSE = {"rtol": 1e-5, "atol": 1e-5}
+
+
+@pytest.fixture
+def fitted(spaces):
+    """`spaces` with a translator t from a to b, the only one."""
+    spaces.put("/v1/translators/t", json=BY_PAIR)
+    return spaces
+
+
+@pytest.fixture
+def product(linked, data):
+    """x W + b of the new items, from the stored weights, in double precision."""
+    services = linked.app_state["services"]
+    weights = load(services.store.blob(services.translators.get("t").value["weights"]))
+    return data.new_a.astype(np.float64) @ weights["weight"].astype(np.float64) + weights["bias"]
+
+
+def binary(vectors, dtype="<f4"):
+    return {
+        "base64": b64encode(vectors.astype(dtype).tobytes()).decode(),
+        "dtype": dtype,
+        "shape": list(vectors.shape),
+    }
+
+
+@pytest.fixture
+def send(linked, data, npy, arrow):
+    """send(kind, way, accept, **more): the new items of a, in a body of that kind."""
+
+    def json_body(vectors, fields):
+        return {"url": "/v1/translate", "json": {**fields, "vectors": vectors}}
+
+    def binary_body(content, media_type, fields):
+        headers = {"Content-Type": media_type}
+        return {"url": f"/v1/translate?{urlencode(fields)}", "content": content, "headers": headers}
+
+    bodies = {
+        "numbers": lambda fields: json_body(data.new_a.tolist(), fields),
+        "base64": lambda fields: json_body(binary(data.new_a), fields),
+        "base64-double": lambda fields: json_body(binary(data.new_a, "<f8"), fields),
+        "npy": lambda fields: binary_body(npy(data.new_a), NPY, fields),
+        "npy-double": lambda fields: binary_body(npy(data.new_a.astype(">f8")), NPY, fields),
+        "npy-fortran": lambda fields: binary_body(npy(np.asfortranarray(data.new_a)), NPY, fields),
+        "arrow": lambda fields: binary_body(arrow(vector=list(data.new_a)), ARROW, fields),
+    }
+
+    def post(kind, way, accept=JSON, **more):
+        request = bodies[kind]({**way, **more})
+        return linked.post(**{**request, "headers": {**request.get("headers", {}), "Accept": accept}})
+
+    return post
+
+
+KINDS = ("numbers", "base64", "base64-double", "npy", "npy-double", "npy-fortran", "arrow")
+
+
+def vectors_in(answer):
+    return np.array(answer.json()["vectors"])
+
+
+@pytest.mark.parametrize("way", [BY_PAIR, BY_NAME], ids=["pair", "name"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_body_gives_the_product(send, product, kind, way):
+    np.testing.assert_allclose(vectors_in(send(kind, way)), product, **CLOSE)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_answer_as_npy(send, product, read_npy, kind):
+    np.testing.assert_allclose(read_npy(send(kind, BY_PAIR, NPY)), product, **CLOSE)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_answer_as_arrow(send, product, read_arrow, kind):
+    vectors = read_arrow(send(kind, BY_PAIR, ARROW)).to_pydict()["vector"]
+    np.testing.assert_allclose(np.array(vectors), product, **CLOSE)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_an_answer_as_base64(send, product, kind):
+    body = send(kind, BY_PAIR, encoding_format="base64").json()["vectors"]
+    vectors = np.frombuffer(b64decode(body["base64"]), body["dtype"]).reshape(body["shape"])
+    np.testing.assert_allclose(vectors, product, **CLOSE)
+
+
+def test_all_answers_are_the_same_numbers(send, read_npy, read_arrow):
+    numbers = vectors_in(send("numbers", BY_NAME)).astype(np.float32)
+    np.testing.assert_array_equal(read_npy(send("numbers", BY_NAME, NPY)), numbers)
+    np.testing.assert_array_equal(read_arrow(send("numbers", BY_NAME, ARROW)).to_pydict()["vector"], numbers)
+
+
+NAMED = {"source": "a", "target": "b", "translator": "t", "version": 1, "stale": False}
+
+
+@pytest.mark.parametrize("way", [BY_PAIR, BY_NAME], ids=["pair", "name"])
+def test_the_answer_names_the_translator(send, way):
+    assert NAMED.items() <= send("numbers", way).json().items()
+
+
+def test_the_answer_as_npy_names_it_in_headers(send):
+    headers = send("npy", BY_PAIR, NPY).headers
+    assert {f"anchorage-{name}": str(value) for name, value in NAMED.items()}.items() <= headers.items()
+
+
+def test_the_answer_as_arrow_names_it_in_metadata(send, read_arrow):
+    metadata = read_arrow(send("arrow", BY_PAIR, ARROW)).schema.metadata
+    assert {key.decode(): orjson.loads(value) for key, value in metadata.items()} == NAMED
+
+
+def test_translations_are_near_the_true_counterparts(send, data):
+    distance = np.linalg.norm(vectors_in(send("numbers", BY_PAIR)) - data.new_b, axis=1)
+    assert distance.max() < 0.2
+
+
+@pytest.mark.parametrize("rows", [1, 3])
+def test_as_many_rows_come_as_went(linked, data, rows):
+    body = {**BY_PAIR, "vectors": data.new_a[:rows].tolist()}
+    assert vectors_in(linked.post("/v1/translate", json=body)).shape == (rows, 6)
+
+
+def test_a_large_body_is_translated_as_a_small_one(fitted, npy, read_npy, data):
+    large = np.tile(data.new_a, (500, 1))
+    answer = fitted.post(
+        "/v1/translate?translator=t", content=npy(large), headers={"Content-Type": NPY, "Accept": NPY}
+    )
+    np.testing.assert_allclose(read_npy(answer)[-20:], read_npy(answer)[:20], **CLOSE)
+
+
+# Which translator
+
+
+def translate(client, data, **way):
+    return client.post("/v1/translate", json={**way, "vectors": data.new_a[:2].tolist()})
+
+
+def test_first_use_stores_a_translator_of_the_pair(spaces, data):
+    assert translate(spaces, data, **BY_PAIR).json()["translator"] == "a-to-b"
+    stored = spaces.get("/v1/translators/a-to-b").json()
+    assert (stored["source"], stored["target"], stored["method"], stored["version"]) == ("a", "b", "auto", 1)
+
+
+def test_second_use_does_not_fit_again(spaces, data):
+    translate(spaces, data, **BY_PAIR)
+    translate(spaces, data, **BY_PAIR)
+    assert [t["version"] for t in spaces.get("/v1/translators").json()["translators"]] == [1]
+
+
+def test_direction_matters(spaces, data):
+    there = translate(spaces, data, **BY_PAIR).json()
+    body = {"source": "b", "target": "a", "vectors": data.new_b[:2].tolist()}
+    back = spaces.post("/v1/translate", json=body).json()
+    assert (there["translator"], back["translator"]) == ("a-to-b", "b-to-a")
+    np.testing.assert_allclose(back["vectors"], data.new_a[:2], atol=0.2)
+
+
+def test_a_translator_by_name_goes_its_own_direction(spaces, data, assert_problem):
+    spaces.put("/v1/translators/back", json={"source": "b", "target": "a"})
+    problem = assert_problem(translate(spaces, data, translator="back"), 422, "wrong-dimension")
+    assert (problem["expected"]["space"], problem["expected"]["dim"], problem["got"]["dim"]) == ("b", 6, 4)
+
+
+def test_the_pair_means_its_best_translator(spaces, data):
+    spaces.put("/v1/translators/bad", json={**BY_PAIR, "method": "mean"})
+    spaces.put("/v1/translators/good", json={**BY_PAIR, "method": "ridge"})
+    spaces.put("/v1/translators/worse", json={**BY_PAIR, "method": "mean"})
+    assert translate(spaces, data, **BY_PAIR).json()["translator"] == "good"
+
+
+def test_the_next_best_takes_over_when_the_best_is_deleted(spaces, data):
+    spaces.put("/v1/translators/bad", json={**BY_PAIR, "method": "mean"})
+    spaces.put("/v1/translators/good", json={**BY_PAIR, "method": "ridge"})
+    translate(spaces, data, **BY_PAIR)
+    spaces.delete("/v1/translators/good")
+    assert translate(spaces, data, **BY_PAIR).json()["translator"] == "bad"
+
+
+def test_a_refitted_translator_gives_its_new_numbers(fitted, data):
+    before = translate(fitted, data, **BY_NAME).json()
+    fitted.put("/v1/translators/t", json={**BY_PAIR, "method": "mean"})
+    after = translate(fitted, data, **BY_NAME).json()
+    assert (before["version"], after["version"]) == (1, 2)
+    assert after["vectors"] != before["vectors"]
+
+
+def test_the_answer_says_that_the_anchors_have_changed(fitted, data):
+    fitted.put("/v1/spaces/b/anchors", json={"ids": ["item-00"], "vectors": [[9.0] * 6]})
+    answer = translate(fitted, data, **BY_NAME).json()
+    assert (answer["stale"], answer["version"]) == (True, 1)
+
+
+# What cannot be translated
+
+
+@pytest.mark.parametrize(
+    "way",
+    [
+        {},
+        {"source": "a"},
+        {"target": "b"},
+        {"source": "a", "target": "b", "translator": "t"},
+    ],
+)
+def test_one_way_must_be_given(fitted, data, way, assert_problem):
+    assert_problem(translate(fitted, data, **way), 422, "invalid-input")
+
+
+def test_an_unknown_translator_is_404_with_the_nearest_names(fitted, data, assert_problem):
+    assert assert_problem(translate(fitted, data, translator="tt"), 404, "not-found")["nearest"] == ["t"]
+
+
+@pytest.mark.parametrize("way", [{"source": "a", "target": "bb"}, {"source": "bb", "target": "a"}])
+def test_an_unknown_space_is_404_with_the_nearest_names(fitted, data, way, assert_problem):
+    assert assert_problem(translate(fitted, data, **way), 404, "not-found")["nearest"] == ["b"]
+
+
+def test_one_space_is_422(fitted, data, assert_problem):
+    assert_problem(translate(fitted, data, source="a", target="a"), 422, "same-space")
+
+
+def test_spaces_without_shared_anchors_are_422_and_nothing_is_stored(spaces, data, assert_problem):
+    problem = assert_problem(translate(spaces, data, source="a", target="c"), 422, "no-shared-anchors")
+    assert problem["got"] == {"source": 40, "target": 5, "shared": 0}
+    assert spaces.get("/v1/translators").json()["translators"] == []
+
+
+def test_vectors_of_another_width_are_422_naming_both(fitted, assert_problem):
+    answer = fitted.post("/v1/translate", json={**BY_PAIR, "vectors": [[1, 2, 3]]})
+    problem = assert_problem(answer, 422, "wrong-dimension")
+    assert (problem["expected"]["space"], problem["expected"]["dim"], problem["got"]["dim"]) == ("a", 4, 3)
+
+
+def test_a_translation_that_overflows_is_422_with_the_row(spaces, assert_problem):
+    large = [[1e18, 0, 0], [0, 1e18, 0], [0, 0, 1e18], [1e18, 1e18, 0], [0, 0, 0]]
+    small = [[1e-10, 0, 0], [0, 1e-10, 0], [0, 0, 1e-10], [1e-10, 1e-10, 0], [0, 0, 0]]
+    for name, vectors in (("large", large), ("small", small)):
+        anchors = {"ids": list("vwxyz"), "vectors": (np.array(vectors) / 4).tolist()}
+        spaces.put(f"/v1/spaces/{name}", json={"dim": 3, "anchors": anchors})
+    spaces.put("/v1/translators/up", json={"source": "small", "target": "large", "method": "orthogonal"})
+    answer = spaces.post("/v1/translate", json={"translator": "up", "vectors": [[0, 0, 0], [1e17, 0, 0]]})
+    assert assert_problem(answer, 422, "invalid-vectors")["row"] == 1
+
+
+def test_more_rows_than_the_limit_are_413(make_client, assert_problem):
+    with make_client(max_rows=2) as client:
+        answer = client.post("/v1/translate", json={**BY_PAIR, "vectors": [[1]] * 3})
+    problem = assert_problem(answer, 413, "too-many-rows")
+    assert (problem["limit"], problem["got"]) == (2, 3)
+
+
+def test_a_query_parameter_given_twice_is_422(fitted, npy, data, assert_problem):
+    answer = fitted.post(
+        "/v1/translate?source=a&source=b&target=b", content=npy(data.new_a), headers={"Content-Type": NPY}
+    )
+    assert assert_problem(answer, 422, "invalid-input")["errors"][0]["pointer"] == "/source"

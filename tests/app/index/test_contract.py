@@ -1,0 +1,204 @@
+"""What every index promises, with brute force in double precision as the oracle."""
+
+import numpy as np
+import pytest
+
+from app.index import INDEXES, METRICS, NumpyIndex
+
+DIM = 8
+TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}
+
+
+@pytest.fixture(params=INDEXES)
+def kind(request):
+    return INDEXES[request.param]
+
+
+@pytest.fixture(params=METRICS)
+def metric(request):
+    return request.param
+
+
+@pytest.fixture
+def both(kind, metric):
+    """The index under test, and the oracle."""
+    return kind(DIM, metric), NumpyIndex(DIM, metric)
+
+
+def vectors(n, seed=0):
+    return np.random.default_rng(seed).standard_normal((n, DIM)).astype(np.float32)
+
+
+def numbered(n, start=0):
+    return np.arange(start, start + n, dtype=np.int64)
+
+
+def put(both, slots, rows):
+    for index in both:
+        index.put(slots, rows)
+
+
+def remove(both, *slots):
+    for index in both:
+        index.remove(np.array(slots, np.int64))
+
+
+def assert_alike(both, queries, k):
+    """The same scores, and slots that stand for them: slots of one score may change places."""
+    (scores, slots), (right, right_slots) = (index.search(queries, k) for index in both)
+    np.testing.assert_allclose(scores, right, **TOLERANCE)
+    every, every_slot = both[1].search(queries, len(both[1]))
+    score_of = [dict(zip(*row, strict=True)) for row in zip(every_slot.tolist(), every.tolist(), strict=True)]
+    claimed = [[score_of[row][slot] for slot in found] for row, found in enumerate(slots.tolist())]
+    np.testing.assert_allclose(np.array(claimed).reshape(right.shape), right, **TOLERANCE)
+    assert slots.shape == right_slots.shape
+
+
+@pytest.mark.parametrize("k", [1, 7, 100])
+def test_search_finds_what_brute_force_finds(both, k):
+    put(both, numbered(100), vectors(100))
+    assert_alike(both, vectors(5, seed=1), k)
+
+
+def test_search_is_as_precise_in_a_large_batch(both):
+    put(both, numbered(100), vectors(100))
+    assert_alike(both, vectors(64, seed=1), 10)
+
+
+@pytest.mark.parametrize("queries", [1, 64])
+def test_a_stored_vector_finds_itself_with_the_oracles_score(both, queries):
+    stored = vectors(100)
+    put(both, numbered(100), stored)
+    assert_alike(both, stored[:queries], 1)
+
+
+@pytest.mark.parametrize("queries", [1, 64])
+def test_search_is_precise_far_from_the_origin(both, queries):
+    put(both, numbered(100), vectors(100) + np.float32(10))
+    assert_alike(both, vectors(queries, seed=1) + np.float32(10), 1)
+
+
+@pytest.mark.parametrize("scale", [1e-30, 1e-20, 1e-3, 1e3, 1e17])
+def test_cosine_does_not_depend_on_length(kind, scale):
+    both = kind(DIM, "cosine"), NumpyIndex(DIM, "cosine")
+    put(both, numbered(20), vectors(20) * np.float32(scale))
+    assert_alike(both, vectors(3, seed=1), 5)
+
+
+def test_cosine_of_a_zero_vector_is_zero(kind):
+    index = kind(DIM, "cosine")
+    index.put(numbered(1), np.zeros((1, DIM), np.float32))
+    assert index.search(vectors(1), 1)[0].tolist() == [[0.0]]
+
+
+def test_nearest_come_first(kind, metric):
+    index = kind(DIM, metric)
+    index.put(numbered(50), vectors(50))
+    scores = index.search(vectors(3, seed=1), 50)[0]
+    assert (np.diff(scores) * (1 if metric == "euclidean" else -1) >= 0).all()
+
+
+def test_a_new_index_is_empty(kind, metric):
+    assert len(kind(DIM, metric)) == 0
+
+
+@pytest.mark.parametrize("queries", [1, 4])
+def test_an_empty_index_finds_nothing(kind, metric, queries):
+    scores, slots = kind(DIM, metric).search(vectors(queries), 3)
+    assert (scores.shape, slots.shape) == ((queries, 0), (queries, 0))
+
+
+def test_an_emptied_index_finds_nothing(both):
+    put(both, numbered(3), vectors(3))
+    remove(both, 0, 1, 2)
+    assert both[0].search(vectors(2), 3)[1].shape == (2, 0)
+
+
+def test_k_larger_than_the_index_gives_all(kind, metric):
+    index = kind(DIM, metric)
+    index.put(numbered(3), vectors(3))
+    assert sorted(index.search(vectors(1, seed=1), 10)[1][0].tolist()) == [0, 1, 2]
+
+
+def test_scores_are_single_precision_and_slots_are_integers(kind, metric):
+    index = kind(DIM, metric)
+    index.put(numbered(3), vectors(3))
+    scores, slots = index.search(vectors(1), 2)
+    assert (scores.dtype, slots.dtype) == (np.float32, np.int64)
+
+
+def test_put_replaces_a_slot_that_is_taken(both):
+    put(both, numbered(10), vectors(10))
+    put(both, numbered(5, start=3), vectors(5, seed=2))
+    assert len(both[0]) == 10
+    assert_alike(both, vectors(4, seed=1), 10)
+
+
+def test_a_replaced_vector_is_not_found_any_more(kind):
+    index = kind(2, "ip")
+    index.put(numbered(1), np.array([[9, 0]], np.float32))
+    index.put(numbered(1), np.array([[0, 1]], np.float32))
+    assert index.search(np.array([[1, 0]], np.float32), 5)[0].tolist() == [[0.0]]
+
+
+def test_put_of_no_vectors_changes_nothing(both):
+    put(both, numbered(2), vectors(2))
+    put(both, numbered(0), vectors(0))
+    assert len(both[0]) == 2
+
+
+def test_remove_takes_vectors_out(both):
+    put(both, numbered(20), vectors(20))
+    remove(both, 0, 7, 19)
+    assert len(both[0]) == 17
+    assert_alike(both, vectors(4, seed=1), 20)
+
+
+def test_remove_passes_over_slots_that_are_not_taken(both):
+    put(both, numbered(3), vectors(3))
+    remove(both, 1, 99)
+    remove(both, 1)
+    assert len(both[0]) == 2
+
+
+def test_remove_from_an_empty_index_is_nothing(kind, metric):
+    index = kind(DIM, metric)
+    index.remove(numbered(3))
+    assert len(index) == 0
+
+
+def test_remove_of_no_slots_is_nothing(both):
+    put(both, numbered(3), vectors(3))
+    remove(both)
+    assert len(both[0]) == 3
+
+
+def test_a_slot_can_be_taken_again(both):
+    put(both, numbered(3), vectors(3))
+    remove(both, 1)
+    put(both, numbered(1, start=1), vectors(1, seed=5))
+    assert_alike(both, vectors(2, seed=1), 3)
+
+
+def test_equal_vectors_are_all_found(kind, metric):
+    index = kind(DIM, metric)
+    index.put(numbered(4), np.tile(vectors(1), (4, 1)))
+    scores, slots = index.search(vectors(1), 4)
+    assert sorted(slots[0].tolist()) == [0, 1, 2, 3]
+    assert len(set(scores[0].tolist())) == 1
+
+
+@pytest.mark.parametrize("start", [2**31, 2**33 + 1, 2**53, 2**62])
+def test_slots_may_be_large(both, start):
+    put(both, numbered(5, start=start), vectors(5))
+    remove(both, start + 2)
+    assert_alike(both, vectors(2, seed=1), 4)
+
+
+def test_a_life_of_puts_and_removes_agrees_with_the_oracle(both):
+    random = np.random.default_rng(7)
+    for step in range(30):
+        slots = random.choice(60, size=int(random.integers(1, 9)), replace=False).astype(np.int64)
+        remove(both, *slots) if step % 3 == 2 else put(both, slots, vectors(len(slots), seed=step))
+    assert len(both[0]) == len(both[1])
+    assert_alike(both, vectors(5, seed=99), 60)

@@ -1,0 +1,292 @@
+"""Collections in memory, against a dict and the NumPy oracle, as two replicas of one store see them."""
+
+import tempfile
+import threading
+from contextlib import suppress
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
+
+from app.index import METRICS, NumpyIndex
+from app.service import Services
+from app.service.live import Turnstile
+from app.service.spaces import Space
+from app.settings import Settings
+from app.store import open_store
+from app.store.rows import Rows
+
+DIM = 3
+IDS = st.integers(0, 24).map(str)
+NUMBERS = st.integers(-4, 4).map(float)
+VECTORS = st.tuples(NUMBERS, NUMBERS, NUMBERS).filter(any)
+POINTS = st.dictionaries(IDS, st.tuples(VECTORS, st.sampled_from([b"", b"{}", b'{"a":1}'])), max_size=12)
+QUERIES = np.array([[1, 0, 0], [1, 2, -1], [-3, 1, 2]], np.float32)
+
+
+def rows_of(points, deletes=()):
+    vectors = np.array([vector for vector, _ in points.values()], np.float32).reshape(-1, DIM)
+    return Rows(list(points), vectors, [payload for _, payload in points.values()], list(deletes))
+
+
+def oracle(points, metric):
+    """Scores of the queries against all points, best first, and the score of each id."""
+    index = NumpyIndex(DIM, metric)
+    index.put(np.arange(len(points)), rows_of(points).vectors)
+    scores, slots = index.search(QUERIES, len(points))
+    ids = np.array(list(points), object)
+    return scores, [dict(zip(ids[row], scores[number].tolist(), strict=True)) for number, row in enumerate(slots)]
+
+
+def assert_sees(services, points, metric):
+    """All points, and the same search as the oracle."""
+    assert services.collections.get("c").value["points"] == len(points)
+    seen = {p.id: (tuple(p.vector.tolist()), p.payload) for p in services.collections.points("c", all_ids())}
+    assert seen == points
+    hits = services.collections.search("c", QUERIES, 1000, None, None).hits
+    scores, score_of = oracle(points, metric)
+    for number, found in enumerate(hits):
+        assert sorted(point.id for point, _ in found) == sorted(points)
+        np.testing.assert_allclose([score for _, score in found], scores[number], rtol=1e-5, atol=1e-5)
+        expected = [score_of[number][point.id] for point, _ in found]
+        np.testing.assert_allclose([score for _, score in found], expected, rtol=1e-5, atol=1e-5)
+
+
+def all_ids():
+    return [str(number) for number in range(30)] + [f"guest-{number}" for number in range(18)]
+
+
+class TwoReplicas(RuleBasedStateMachine):
+    """Writes by either; the second looks only now and then, so that it has to catch up with many at once."""
+
+    @initialize(metric=st.sampled_from(METRICS))
+    def start(self, metric):
+        self.folder = tempfile.TemporaryDirectory()
+        url = f"sqlite:///{self.folder.name}/store.db"
+        self.replicas = [Services.over(open_store(url), Settings()) for _ in range(2)]
+        self.metric, self.points = metric, {}
+        self.replicas[0].spaces.put("s", Space(DIM, {}, ""), None, None)
+        self.replicas[0].collections.put("c", "s", metric, None)
+
+    @rule(points=POINTS, by=st.integers(0, 1))
+    def upsert(self, points, by):
+        self.replicas[by].collections.put_points("c", rows_of(points), None)
+        self.points = {**self.points, **points}
+
+    @rule(ids=st.lists(IDS, max_size=12), by=st.integers(0, 1))
+    def delete(self, ids, by):
+        self.replicas[by].collections.delete_points("c", ids, None)
+        self.points = {id_: point for id_, point in self.points.items() if id_ not in ids}
+
+    @rule(points=POINTS, ids=st.lists(IDS, max_size=12), by=st.integers(0, 1))
+    def delete_and_upsert(self, points, ids, by):
+        self.replicas[by].collections.put_points("c", rows_of(points, ids), None)
+        kept = {id_: point for id_, point in self.points.items() if id_ not in ids}
+        self.points = {**kept, **points}
+
+    @rule(sizes=st.lists(st.integers(1, 6), min_size=1, max_size=3), by=st.integers(0, 1))
+    def come_and_go(self, sizes, by):
+        """New points in several batches, all deleted at once: what is left is what was there before."""
+        ids = [f"guest-{number}" for number in range(sum(sizes))]
+        for start, size in zip(np.cumsum([0, *sizes]), sizes, strict=False):
+            batch = dict.fromkeys(ids[start : start + size], ((1.0, 2.0, 3.0), b""))
+            self.replicas[by].collections.put_points("c", rows_of(batch), None)
+        self.replicas[by].collections.delete_points("c", ids, None)
+
+    @rule(by=st.integers(0, 1))
+    def drop_and_make_anew(self, by):
+        self.replicas[by].collections.delete("c", None)
+        self.replicas[by].collections.put("c", "s", self.metric, None)
+        self.points = {}
+
+    @rule()
+    def restart(self):
+        self.replicas[0].store.close()
+        self.replicas[0] = Services.over(open_store(f"sqlite:///{self.folder.name}/store.db"), Settings())
+
+    @invariant()
+    def the_first_sees_all(self):
+        assert_sees(self.replicas[0], self.points, self.metric)
+
+    @rule()
+    def the_second_sees_all(self):
+        assert_sees(self.replicas[1], self.points, self.metric)
+
+    def teardown(self):
+        for services in getattr(self, "replicas", ()):
+            services.store.close()
+        with suppress(AttributeError):
+            self.folder.cleanup()
+
+
+TestTwoReplicas = TwoReplicas.TestCase
+TestTwoReplicas.settings = settings(
+    max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+)
+
+
+# Cases that the machine is not trusted to meet
+
+
+@pytest.fixture
+def two(replica):
+    """Two replicas with an empty collection `c`."""
+    replicas = replica(), replica()
+    replicas[0].spaces.put("s", Space(DIM, {}, ""), None, None)
+    replicas[0].collections.put("c", "s", "euclidean", None)
+    return replicas
+
+
+def numbered(start, stop):
+    return {str(number): ((float(number), 1.0, 0.0), b"") for number in range(start, stop)}
+
+
+def put(services, points, deletes=()):
+    return services.collections.put_points("c", rows_of(points, deletes), None)
+
+
+@pytest.mark.parametrize("watching", [True, False])
+def test_points_that_came_and_went_leave_nothing_behind(two, watching):
+    for start, stop in ((0, 10), (10, 14), (14, 15)):
+        put(two[0], numbered(start, stop))
+        if watching:
+            assert_sees(two[1], numbered(0, stop), "euclidean")
+    put(two[0], {}, [str(number) for number in range(10, 15)])
+    assert_sees(two[0], numbered(0, 10), "euclidean")
+    assert_sees(two[1], numbered(0, 10), "euclidean")
+
+
+def test_the_count_stays_right_after_points_came_and_went(two):
+    for start, stop in ((0, 10), (10, 14), (14, 15)):
+        put(two[0], numbered(start, stop))
+    put(two[0], {}, [str(number) for number in range(10, 15)])
+    assert put(two[0], numbered(12, 13)).value["points"] == 11
+
+
+def test_many_small_writes_are_all_there(two):
+    for number in range(60):
+        put(two[number % 2], numbered(number % 25, number % 25 + 1))
+    assert_sees(two[0], numbered(0, 25), "euclidean")
+    assert_sees(two[1], numbered(0, 25), "euclidean")
+
+
+def test_one_point_written_often_is_one_point(two):
+    for number in range(40):
+        put(two[0], {"7": ((float(number), 0.0, 1.0), b"")})
+    assert_sees(two[1], {"7": ((39.0, 0.0, 1.0), b"")}, "euclidean")
+
+
+def test_a_collection_dropped_elsewhere_is_empty_here(two):
+    put(two[0], numbered(0, 5))
+    assert_sees(two[1], numbered(0, 5), "euclidean")
+    two[0].collections.delete("c", None)
+    two[0].collections.put("c", "s", "euclidean", None)
+    assert_sees(two[1], {}, "euclidean")
+
+
+def test_a_collection_of_another_metric_elsewhere_is_of_it_here(two):
+    put(two[1], numbered(1, 5))
+    two[0].collections.delete("c", None)
+    two[0].collections.put("c", "s", "cosine", None)
+    put(two[0], numbered(1, 4))
+    assert_sees(two[1], numbered(1, 4), "cosine")
+
+
+def test_searches_during_writes_see_whole_batches(two):
+    batches = [{str(n): ((float(step), float(n + 1), 1.0), b"") for n in range(8)} for step in range(20)]
+    put(two[0], batches[0])
+    seen, done = [], threading.Event()
+
+    def look():
+        while not done.is_set():
+            hits = two[1].collections.search("c", QUERIES[:1], 100, None, None).hits[0]
+            seen.append({float(point.vector[0]) for point, _ in hits})
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    for batch in batches[1:]:
+        put(two[0], batch)
+    done.set()
+    thread.join()
+    assert {len(steps) for steps in seen} == {1}
+
+
+# Turnstile
+
+
+def enters(enter):
+    """A thread that goes in and out again, and the event that it is inside."""
+    inside = threading.Event()
+
+    def go():
+        with enter():
+            inside.set()
+
+    thread = threading.Thread(target=go, daemon=True)
+    thread.start()
+    return thread, inside
+
+
+@pytest.fixture
+def turnstile():
+    return Turnstile()
+
+
+def test_readers_share(turnstile):
+    with turnstile.shared():
+        thread, inside = enters(turnstile.shared)
+        assert inside.wait(5)
+    thread.join(5)
+
+
+@pytest.mark.parametrize(("first", "second"), [("alone", "shared"), ("shared", "alone"), ("alone", "alone")])
+def test_a_writer_is_alone(turnstile, first, second):
+    with getattr(turnstile, first)():
+        thread, inside = enters(getattr(turnstile, second))
+        assert not inside.wait(0.05)
+    assert inside.wait(5)
+    thread.join(5)
+
+
+def test_a_waiting_writer_goes_before_new_readers(turnstile):
+    with turnstile.shared():
+        writer, written = enters(turnstile.alone)
+        while not turnstile._writers_waiting:
+            pass
+        reader, read = enters(turnstile.shared)
+        assert not read.wait(0.05)
+    assert written.wait(5)
+    assert read.wait(5)
+    writer.join(5)
+    reader.join(5)
+
+
+@pytest.mark.parametrize("way", ["shared", "alone"])
+def test_one_who_fails_inside_goes_out(turnstile, way):
+    with pytest.raises(ZeroDivisionError), getattr(turnstile, way)():
+        raise ZeroDivisionError
+    thread, inside = enters(turnstile.alone)
+    assert inside.wait(5)
+    thread.join(5)
+
+
+def test_writers_and_readers_never_meet(turnstile):
+    counts, met = {"readers": 0, "writers": 0}, []
+
+    def visit(kind):
+        for _ in range(100):
+            with turnstile.alone() if kind == "writers" else turnstile.shared():
+                counts[kind] += 1
+                met.append(counts["writers"] > 1 or (kind == "writers" and counts["readers"] > 0))
+                counts[kind] -= kind == "writers"
+                if kind == "readers":
+                    counts["readers"] -= 1
+
+    threads = [threading.Thread(target=visit, args=(kind,)) for kind in ("writers", "readers", "writers")]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(10)
+    assert not any(met)

@@ -1,0 +1,159 @@
+"""The first use of a pair of spaces: fitted once, under a name that is free."""
+
+from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
+
+import numpy as np
+import pytest
+
+from app.errors import NotFound, SameSpace
+from app.service.translators import LONGEST_NAME, Spec
+
+THREADS = 16
+
+
+@pytest.fixture
+def linked(services, put_space):
+    """Services with the spaces a and b."""
+    put_space(services, "a", 4, seed=1)
+    put_space(services, "b", 6, seed=2)
+    return services
+
+
+def at_once(*calls):
+    """The results of the calls, which start together."""
+    barrier = Barrier(len(calls))
+
+    def start(call):
+        barrier.wait()
+        return call()
+
+    with ThreadPoolExecutor(len(calls)) as pool:
+        return list(pool.map(start, calls))
+
+
+def stored(services):
+    return [(record.name, record.version) for record in services.translators.all()]
+
+
+def test_first_use_from_16_threads_fits_once(linked):
+    found = at_once(*[lambda: linked.translators.between("a", "b")] * THREADS)
+    assert stored(linked) == [("a-to-b", 1)]
+    assert {(record.name, record.version, record.position) for record in found} == {
+        ("a-to-b", 1, found[0].position)
+    }
+
+
+def test_first_use_from_16_threads_gives_one_translation(linked):
+    vectors = np.ones((3, 4), np.float32)
+    calls = [lambda: linked.translators.translate(linked.translators.between("a", "b").name, vectors)] * THREADS
+    results = [done.vectors for done in at_once(*calls)]
+    assert all(np.array_equal(result, results[0]) for result in results)
+
+
+def test_first_use_of_both_directions_at_once_fits_two(linked):
+    there = [lambda: linked.translators.between("a", "b")] * 8
+    back = [lambda: linked.translators.between("b", "a")] * 8
+    at_once(*there, *back)
+    assert stored(linked) == [("a-to-b", 1), ("b-to-a", 1)]
+
+
+def test_first_use_by_two_replicas_at_once_leaves_one_version(replica, put_space):
+    replicas = [replica(), replica()]
+    put_space(replicas[0], "a", 4, seed=1)
+    put_space(replicas[0], "b", 6, seed=2)
+    found = at_once(*(lambda one=one: one.translators.between("a", "b") for one in replicas))
+    assert stored(replicas[0]) == [("a-to-b", 1)]
+    assert len({record.position for record in found}) == 1
+
+
+def test_a_translator_of_another_replica_is_used(replica, put_space):
+    first, second = replica(), replica()
+    put_space(first, "a", 4, seed=1)
+    put_space(first, "b", 6, seed=2)
+    assert second.translators.best() == {}
+    first.translators.put("mine", Spec("a", "b"), None)
+    assert second.translators.between("a", "b").name == "mine"
+
+
+def test_a_refit_by_another_replica_is_used(replica, put_space):
+    first, second = replica(), replica()
+    put_space(first, "a", 4, seed=1)
+    put_space(first, "b", 6, seed=2)
+    first.translators.put("t", Spec("a", "b"), None)
+    vectors = np.ones((1, 4), np.float32)
+    before = second.translators.translate("t", vectors)
+    first.translators.put("t", Spec("a", "b", "mean"), None)
+    after = second.translators.translate("t", vectors)
+    assert (before.translator.version, after.translator.version) == (1, 2)
+    assert not np.array_equal(before.vectors, after.vectors)
+
+
+def test_concurrent_puts_of_one_name_leave_one_version(linked):
+    records = at_once(*[lambda: linked.translators.put("t", Spec("a", "b"), None)[0]] * 8)
+    assert stored(linked) == [("t", 1)]
+    assert {record.version for record in records} == {1}
+
+
+# Names
+
+
+def test_a_name_that_is_taken_is_left_alone(linked):
+    linked.translators.put("a-to-b", Spec("b", "a"), None)
+    found = linked.translators.between("a", "b")
+    assert found.name.startswith("a-to-b-")
+    assert linked.translators.get("a-to-b").version == 1
+
+
+def test_a_name_beside_one_that_is_taken_is_the_same_every_time(linked):
+    linked.translators.put("a-to-b", Spec("b", "a"), None)
+    first = linked.translators.between("a", "b")
+    assert linked.translators.between("a", "b") == first
+
+
+def test_pairs_that_would_share_a_name_do_not(services, put_space):
+    for seed, name in enumerate(("a", "b-to-c", "a-to-b", "c")):
+        put_space(services, name, seed=seed)
+    one, two = services.translators.between("a", "b-to-c"), services.translators.between("a-to-b", "c")
+    assert one.name == "a-to-b-to-c"
+    assert two.name != one.name
+    assert services.translators.between("a", "b-to-c") == one
+
+
+@pytest.mark.parametrize("length", [61, 62, 63, 64, 128])
+def test_names_of_long_spaces_are_not_too_long(services, put_space, length):
+    for seed, letter in enumerate("xy"):
+        put_space(services, letter * length, seed=seed)
+    name = services.translators.between("x" * length, "y" * length).name
+    assert len(name) <= LONGEST_NAME
+    assert name.startswith("x" * min(length, 100))
+
+
+def test_long_spaces_that_begin_alike_have_translators_of_their_own(services, put_space):
+    spaces = ["x" * 127 + end for end in "abc"]
+    for seed, name in enumerate(spaces):
+        put_space(services, name, seed=seed)
+    names = {services.translators.between(spaces[0], target).name for target in spaces[1:]}
+    assert len(names) == 2
+
+
+# What cannot be
+
+
+def test_a_pair_of_one_space_is_refused(linked):
+    with pytest.raises(SameSpace):
+        linked.translators.between("a", "a")
+
+
+@pytest.mark.parametrize("pair", [("a", "nobody"), ("nobody", "b")])
+def test_an_unknown_space_is_refused_and_nothing_is_stored(linked, pair):
+    with pytest.raises(NotFound):
+        linked.translators.between(*pair)
+    assert stored(linked) == []
+
+
+def test_names_of_unknown_spaces_are_not_kept(linked):
+    for number in range(5):
+        with pytest.raises(NotFound):
+            linked.translators.between("a", f"nobody-{number}")
+    assert not any("nobody" in space for pair in linked.translators._first_use for space in pair)
