@@ -74,10 +74,10 @@ redis.call('ZADD', key('names', write.kind), 0, write.name)
 return {'written', unpack(redis.call('HMGET', record, 'version', 'position', 'created_at', 'updated_at', 'value'))}
 """
 PAGE = """
--- KEYS: the names of a kind. ARGV: prefix of their records, first name, limit. In one step, so that none is missed.
+-- KEYS: the names of a kind. ARGV: prefix of their records, first name, limit, fields.
 local rows = {}
 for i, name in ipairs(redis.call('ZRANGEBYLEX', KEYS[1], ARGV[2], '+', 'LIMIT', 0, ARGV[3])) do
-  rows[i] = {name, redis.call('HMGET', ARGV[1] .. name, 'version', 'position', 'created_at', 'updated_at', 'value')}
+  rows[i] = {name, redis.call('HMGET', ARGV[1] .. name, unpack(ARGV, 4))}
 end
 return rows
 """
@@ -104,7 +104,9 @@ class RedisStore:
     def page(self, kind: str, after: str, limit: int) -> list[Record]:
         low = f"({after}" if after else "-"
         with available():
-            rows = self._page(keys=[f"{PREFIX}names:{kind}"], args=[f"{PREFIX}record:{kind}/", low, limit])
+            rows = self._page(
+                keys=[f"{PREFIX}names:{kind}"], args=[f"{PREFIX}record:{kind}/", low, limit, *FIELDS]
+            )
         return [record_of(kind, name.decode(), row) for name, row in rows]
 
     def position(self, kind: str) -> int:

@@ -617,5 +617,6 @@ def test_a_promised_length_over_the_limit_is_refused_before_it_is_sent(small: Se
 def test_a_signal_ends_the_server_well_and_quickly(tmp_path: Path, number: int) -> None:
     with serving(tmp_path, free_port(), f"sqlite:///{tmp_path}/store.db") as server:
         started = time.monotonic()
-        assert server.stop(number) == 0
+        # after its shutdown uvicorn raises SIGTERM again, as supervisors expect
+        assert server.stop(number) in (0, -number)
         assert time.monotonic() - started < QUICK_SECONDS

@@ -6,12 +6,11 @@ import pytest
 import torch
 
 from models.affine import Affine
-from models.registry import METHODS
 from models.base import LinearMethod
 from models.errors import DimensionMismatch, InvalidOption, NotFitted, TooFewAnchors, UnknownMethod
 from models.folds import Folds
 from models.moments import Moments
-from models.registry import candidates
+from models.registry import METHODS, candidates
 
 LEARNED = [name for name in METHODS if name != "identity"]  # what the anchors have a say in
 OPTIONS = [(name, option) for name in METHODS for option in METHODS[name].options]

@@ -6,13 +6,11 @@ from dataclasses import asdict
 import pytest
 import torch
 
-from models.estimate import estimate
-from models.measures import OBJECTIVES
-from models.registry import METHODS
 from models.errors import DimensionMismatch, InvalidOption, TooFewAnchors, UnknownMethod
-from models.estimate import cross_fitted, simplest_good
+from models.estimate import cross_fitted, estimate, simplest_good
 from models.folds import Folds
-from models.measures import Outcomes
+from models.measures import OBJECTIVES, Outcomes
+from models.registry import METHODS
 from models.ridge import PENALTIES
 
 FIGURES = ["top1", "mrr", "recall_at_10", "overlap_at_10", "r2", "cosine"]

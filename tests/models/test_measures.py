@@ -7,9 +7,9 @@ from scipy.stats import binomtest, norm
 from sklearn.metrics import r2_score
 from sklearn.neighbors import NearestNeighbors
 
-from models.measures import OBJECTIVES
 from models.measures import (
     NEIGHBOURS,
+    OBJECTIVES,
     Z95,
     Outcomes,
     average,

@@ -4,9 +4,9 @@ import pytest
 import torch
 from scipy.linalg import orthogonal_procrustes
 
-from models.registry import METHODS
 from models.moments import Moments
 from models.orthogonal import Orthogonal
+from models.registry import METHODS
 
 
 def fitted(x, y):

@@ -4,8 +4,8 @@ import pytest
 import torch
 from sklearn.linear_model import Ridge as SklearnRidge
 
-from models.registry import METHODS
 from models.moments import Moments
+from models.registry import METHODS
 from models.ridge import PENALTIES, Ridge
 
 

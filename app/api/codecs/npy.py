@@ -14,7 +14,7 @@ from app.errors import InvalidVectors, MalformedBody
 
 MAGIC = b"\x93NUMPY"
 LENGTH_BYTES = {1: 2, 2: 4, 3: 4}  # of the header's length, by format version
-REAL = re.compile(r"[<>|=]?[fiu][1248]")
+REAL = re.compile(r"[<>|=]?([iu][1248]|f(2|4|8|16))")
 
 
 class NpyCodec:
@@ -27,13 +27,14 @@ class NpyCodec:
         dtype, shape = read(header, r"descr'\s*:\s*'([^']*)'"), read(header, r"shape'\s*:\s*\(([\d\s,]*)\)")
         if not REAL.fullmatch(dtype):
             raise InvalidVectors(f"vectors must be real numbers, got {dtype!r}", got=dtype)
-        sizes = [int(size) for size in shape.split(",") if size.strip()]
+        sizes = tuple(int(size) for size in shape.split(",") if size.strip())
         check_shape(sizes)
         expected = prod(sizes) * np.dtype(dtype).itemsize
         if expected != len(data):  # looked at before any memory is taken
             raise MalformedBody(f"the .npy header promises {expected} bytes of numbers, {len(data)} came")
-        order = "F" if read(header, r"fortran_order'\s*:\s*(True|False)") == "True" else "C"
-        return {**query, "vectors": matrix(np.frombuffer(data, dtype).reshape(sizes, order=order))}
+        fortran = read(header, r"fortran_order'\s*:\s*(True|False)") == "True"
+        values = np.frombuffer(data, dtype).reshape(sizes, order="F" if fortran else "C")
+        return {**query, "vectors": matrix(values)}
 
     def encode(self, fields: Fields) -> tuple[bytes, dict[str, str]]:
         buffer = io.BytesIO()
@@ -49,16 +50,17 @@ def split(body: bytes) -> tuple[str, memoryview]:
         raise MalformedBody("the body is not an .npy file as numpy.save writes it: it does not begin like one")
     start = 8 + length_bytes
     end = start + int.from_bytes(body[8:start], "little")
-    return body[start:end].decode("latin1").replace('"', "'"), memoryview(body)[end:]
+    header = body[start:end].decode("latin1").replace('"', "'")
+    if not re.fullmatch(r"\{[^{}]*\}\s*", header):
+        raise MalformedBody(f"the .npy header is not one dictionary: {header[:100]!r}")
+    return header, memoryview(body)[end:]
 
 
 def read(header: str, pattern: str) -> str:
     """One entry of the header; never evaluated, as it comes from outside."""
     found = re.search(pattern, header)
     if found is None:
-        raise MalformedBody(
-            f"the .npy header has no {pattern.partition(chr(39))[0]} that can be read: {header[:100]!r}"
-        )
+        raise MalformedBody(f"the .npy header is not as numpy.save writes it: {header[:100]!r}")
     return found[1]
 
 

@@ -132,7 +132,7 @@ def test_two_keys_of_one_hash_give_the_wider_scope(make_client):
 
 
 def test_only_hashes_of_keys_are_kept():
-    gate = Gate(None, Settings(keys=SETTING))
+    gate = Gate(None, Settings(), [Key.parse(text) for text in SETTING])
     kept = repr([vars(key) for key in gate.keys])
     assert not any(key in kept for key in KEYS.values())
     assert gate.keys == [Key(*text.split(":")) for text in SETTING]

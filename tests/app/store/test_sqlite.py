@@ -71,7 +71,6 @@ def test_every_connection_is_durable(path, pragma, value):
         "sqlite:///",
         "sqlite:////",
         "sqlite:///.",
-        "sqlite:",
         "sqlite://a/b",
         "sqlite:///:memory:",
         "sqlite:///a?b",
