@@ -6,7 +6,7 @@ DomainError
     │   ├── InvalidVectors       NaN, inf, ragged, empty, booleans, strings; names the row
     │   ├── WrongDimension       vectors of another width than the space
     │   ├── SameSpace            source and target are one space
-    │   └── OverLimit            more rows, dimensions or results than the settings allow
+    │   └── OverLimit            more dimensions or results than the settings allow
     ├── MalformedBody            a body that cannot be read at all
     ├── UnsupportedMediaType     a Content-Type without a codec
     ├── NotAcceptable            an Accept without a codec

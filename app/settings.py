@@ -21,8 +21,9 @@ class Settings(BaseSettings):
     )
     max_body_bytes: int = Field(64 * MIB, ge=1, description="larger request bodies get 413")
     max_rows: int = Field(100_000, ge=1, description="more vectors in one call get 413")
-    max_dim: int = Field(65_536, ge=1, description="wider spaces get 422")
+    max_dim: int = Field(8_192, ge=1, description="wider spaces get 422; a map is max_dim² x 4 bytes at most")
     max_k: int = Field(1_000, ge=1, description="more results per query get 422")
+    max_hits: int = Field(200_000, ge=1, description="more results in one answer, queries x k, get 422")
     max_requests: int = Field(64, ge=1, description="more requests in flight get 503")
 
     @field_validator("keys", mode="before")

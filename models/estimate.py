@@ -12,11 +12,12 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn.functional import pad
 
 from models.base import Method, check_pairs
 from models.errors import InvalidOption, UnknownMethod
 from models.folds import LEAST_GALLERY, Folds
-from models.identity import check_one_width, untranslated
+from models.identity import check_one_width
 from models.measures import NEIGHBOURS, OBJECTIVES, Estimate, Loss, Outcomes, average
 from models.registry import METHODS, candidates
 
@@ -141,10 +142,10 @@ def cross_fitted(outcomes: list[Outcomes], losses: Tensor, best: int, folds: Fol
 
 def baseline_outcomes(folds: Folds) -> dict[str, Outcomes]:
     """The target mean, and doing nothing (cut or padded with zeros where the widths differ)."""
-    naive = untranslated(folds.x.shape[1], folds.y.shape[1])
+    x, d2 = folds.x[folds.evaluated], folds.y.shape[1]
     return {
         "mean": judged(folds.held_out_mean, folds),
-        "untranslated": judged(naive(folds.x[folds.evaluated]), folds),
+        "untranslated": judged(pad(x[:, :d2], (0, max(0, d2 - x.shape[1]))), folds),
     }
 
 

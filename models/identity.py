@@ -19,8 +19,8 @@ class Identity(Method):
     def fit(self, x: Tensor, y: Tensor) -> Self:
         x, y = check_pairs(x, y)
         check_one_width(x.shape[1], y.shape[1])
-        self.affine_ = untranslated(x.shape[1], y.shape[1])
         self.rank_ = x.shape[1]
+        self.affine_ = Affine(torch.eye(self.rank_, dtype=x.dtype), torch.zeros(self.rank_, dtype=x.dtype))
         return self
 
     def held_out(self, folds: Folds) -> Tensor:
@@ -35,8 +35,3 @@ def check_one_width(d1: int, d2: int) -> None:
             expected=d1,
             got=d2,
         )
-
-
-def untranslated(d1: int, d2: int) -> Affine:
-    """What swapping encoders without a translation does: cut, or pad with zeros, to the other width."""
-    return Affine(torch.eye(d1, d2, dtype=torch.float64), torch.zeros(d2, dtype=torch.float64))

@@ -60,5 +60,5 @@ class Moments:
 
 
 def cleaned(difference: Tensor, whole: Tensor) -> Tensor:
-    """A difference with the rounding of its minuend set to zero, so that what is constant has no scatter."""
-    return torch.where(difference.abs() > 1e-13 * whole.abs().max(), difference, 0.0)
+    """A difference with the rounding of its minuend, per column, set to zero: what is constant has no scatter."""
+    return torch.where(difference.abs() > 1e-13 * whole.abs().amax(0), difference, 0.0)

@@ -3,11 +3,12 @@
 from collections.abc import Callable, Mapping
 from typing import Any, Generic, TypeVar
 
+import numpy as np
 from fastapi import Request, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ValidationError
 
-from app.api.codecs import CODECS, reader, writer
+from app.api.codecs import CODECS, Codec, reader, writer
 from app.api.codecs.base import Fields
 from app.api.codecs.json import to_base64
 from app.api.errors import MEDIA_TYPE, from_validation, too_large
@@ -42,22 +43,36 @@ class Body(Generic[Model]):
         }
         settings = request.state.services.settings
         body = await read(request, settings.max_body_bytes)
+        arguments = (codec, body, query, settings.max_rows)
         if len(body) <= INLINE_BYTES:
-            fields = codec.decode(body, query)
-        else:
-            fields = await run_in_threadpool(codec.decode, body, query)
-        check_rows(fields, settings.max_rows)
+            return self.parsed(*arguments)
+        return await run_in_threadpool(self.parsed, *arguments)
+
+    def parsed(self, codec: Codec, body: bytes, query: Mapping[str, Any], max_rows: int) -> Model:
+        """MalformedBody, InvalidVectors, TooManyRows, InvalidInput."""
+        fields = codec.decode(body, query)
+        for holder in (fields, fields.get("anchors")):
+            check_rows(holder, max_rows)
         try:
             return self.model.model_validate(fields, strict=codec.media_type == JSON)
         except ValidationError as error:
-            raise from_validation(error.errors()) from error
+            raise from_validation(error.errors(include_input=False, include_url=False)) from error
 
     @property
     def openapi(self) -> dict[str, Any]:
         """Binary bodies hold the columns of the model; its other fields are query parameters."""
         schema = {JSON: {"$ref": f"#/components/schemas/{self.model.__name__}"}}
         content = {media: {"schema": schema.get(media, BINARY_SCHEMA)} for media in self.media_types}
-        return {"requestBody": {"required": True, "content": content}}
+        described = {"requestBody": {"required": True, "content": content}}
+        return described | ({"parameters": self.parameters()} if len(self.media_types) > 1 else {})
+
+    def parameters(self) -> list[dict[str, Any]]:
+        fields = self.model.model_json_schema()["properties"]
+        return [
+            {"name": name, "in": "query", "schema": schema, "description": "of a binary body"}
+            for name, schema in fields.items()
+            if name not in ("vectors", "payloads")
+        ]
 
 
 class Answers:
@@ -91,12 +106,12 @@ async def read(request: Request, limit: int) -> bytes:
     return bytes(body)
 
 
-def check_rows(fields: Fields, limit: int) -> None:
-    rows = len(fields["vectors"]) if "vectors" in fields else 0
+def check_rows(fields: Any, limit: int) -> None:
+    """Of whatever holds ids or vectors; what is no such thing is the model's business."""
+    columns = [fields.get(name) for name in ("ids", "vectors")] if isinstance(fields, dict) else []
+    rows = max((len(column) for column in columns if isinstance(column, list | np.ndarray)), default=0)
     if rows > limit:
-        raise TooManyRows(
-            f"one call takes at most {limit} vectors, got {rows}: send several", limit=limit, got=rows
-        )
+        raise TooManyRows(f"one call takes at most {limit} rows, got {rows}: send several", limit=limit, got=rows)
 
 
 def answers(model: type[BaseModel], *media_types: str) -> dict[int | str, dict[str, Any]]:

@@ -20,8 +20,8 @@ def get_info(services: ServicesDep) -> Info:
 
 
 @router.get("/livez")
-def livez() -> dict[str, str]:
-    """The process answers."""
+async def livez() -> dict[str, str]:
+    """The process answers, however busy its threads are."""
     return {"status": "ok"}
 
 

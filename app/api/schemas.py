@@ -1,5 +1,6 @@
 """What goes over the wire. `…In` is a body, `…Out` an answer; the OpenAPI page is made of these."""
 
+from collections import Counter
 from typing import Annotated, Any, Literal, Self
 
 import numpy as np
@@ -175,7 +176,7 @@ def check_ids(ids: list[str], rows: int) -> None:
     if len(ids) != rows:
         raise ValueError(f"there are {len(ids)} ids and {rows} vectors")
     if len(set(ids)) < len(ids):
-        twice = next(id_ for number, id_ in enumerate(ids) if id_ in ids[:number])
+        twice = Counter(ids).most_common(1)[0][0]
         raise ValueError(f"id {twice!r} stands twice in one batch")
 
 

@@ -1,11 +1,22 @@
-"""Vector indexes by name; the first is the default."""
+"""Vector indexes by name."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
-from app.index.base import METRICS, Index, NumpyIndex, Slots, Vectors
+from app.index.base import LONGEST, METRICS, Index, NumpyIndex, Slots, Vectors
 from app.index.faiss import VERSION as FAISS_VERSION
 from app.index.faiss import FaissIndex, gpus
 
-INDEXES: Mapping[str, type[FaissIndex] | type[NumpyIndex]] = {"faiss": FaissIndex, "numpy": NumpyIndex}
+INDEXES: Mapping[str, Callable[[int, str], Index]] = {"faiss": FaissIndex, "numpy": NumpyIndex}
 
-__all__ = ["FAISS_VERSION", "INDEXES", "METRICS", "FaissIndex", "Index", "NumpyIndex", "Slots", "Vectors", "gpus"]
+__all__ = [
+    "FAISS_VERSION",
+    "INDEXES",
+    "LONGEST",
+    "METRICS",
+    "FaissIndex",
+    "Index",
+    "NumpyIndex",
+    "Slots",
+    "Vectors",
+    "gpus",
+]

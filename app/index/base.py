@@ -15,6 +15,7 @@ from numpy.typing import NDArray
 Vectors = NDArray[np.float32]
 Slots = NDArray[np.int64]
 
+LONGEST = 1e18  # squares of longer vectors overflow single precision
 METRICS = ("cosine", "ip", "euclidean")
 
 

@@ -28,18 +28,27 @@ class Services:
     def over(cls, store: Store, settings: Settings) -> "Services":
         spaces = Spaces(store, settings.max_dim)
         translators = Translators(store, spaces)
-        return cls(settings, store, spaces, translators, Collections(store, spaces, translators, settings.max_k))
+        collections = Collections(store, spaces, translators, settings.max_k, settings.max_hits)
+        return cls(settings, store, spaces, translators, collections)
 
     def load(self) -> None:
         """Rebuild every index from the store; what fails here is tried again by the first search."""
         try:
             for risk in self.store.risks():
                 logger.warning("store: %s", risk)
-            for name in self.collections.load():
-                logger.info("loaded collection %s", name)
+            for record in self.collections.all():
+                self._load_collection(record.name)
         except ServiceError as error:
-            logger.warning("collections are loaded on first use: %s", error)
-        self.loading = "ok"
+            logger.warning("collections are loaded by their first search: %s", error)
+        finally:
+            self.loading = "ok"
+
+    def _load_collection(self, name: str) -> None:
+        try:
+            self.collections.load(name)
+            logger.info("loaded collection %s", name)
+        except ServiceError as error:  # deleted meanwhile, or damaged: the others are not to suffer
+            logger.warning("collection %s is not loaded: %s", name, error)
 
     def checks(self) -> dict[str, str]:
         """What readiness rests on, "ok" or what is wrong."""

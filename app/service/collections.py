@@ -1,7 +1,6 @@
 """Collections: stored points of one space, searched from every space that reaches it."""
 
 import threading
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -46,9 +45,10 @@ class Found:
 class Collections(Resources):
     """Each rests on its space. A batch of points is one atomic write, seen by the next search."""
 
-    def __init__(self, store: Store, spaces: Spaces, translators: Translators, max_k: int) -> None:
+    def __init__(self, store: Store, spaces: Spaces, translators: Translators, max_k: int, max_hits: int) -> None:
         super().__init__(store, "collection")
-        self.spaces, self.translators, self.max_k = spaces, translators, max_k
+        self.spaces, self.translators = spaces, translators
+        self.max_k, self.max_hits = max_k, max_hits
         self._live: dict[str, Live] = {}
         self._opening = threading.Lock()
 
@@ -98,12 +98,16 @@ class Collections(Resources):
 
     def points(self, name: str, ids: list[str]) -> list[Point]:
         """Those of `ids` that are there."""
-        return self.steady(name, self.live).points(ids)
+        return self.steady(name, self.live).points(list(dict.fromkeys(ids)))
 
     def search(self, name: str, queries: Vectors, k: int, space: str | None, translator: str | None) -> Found:
         """queries (m, d) of the collection's space, of `space`, or of the translator's source."""
         if not 1 <= k <= self.max_k:
             raise OverLimit(f"k must be from 1 to {self.max_k}, got {k}", limit=self.max_k, got=k)
+        if (hits := k * len(queries)) > self.max_hits:
+            raise OverLimit(
+                f"queries x k may be at most {self.max_hits}, got {hits}", limit=self.max_hits, got=hits
+            )
         record, live = self.steady(name, lambda record: (record, self.live(record)))
         collection = Collection.of(record)
         translation = self._translated(collection, queries, space, translator)
@@ -126,11 +130,9 @@ class Collections(Resources):
         super().delete(name, if_match)
         self._live.pop(name, None)
 
-    def load(self) -> Iterator[str]:
-        """Bring every collection into memory, name by name."""
-        for record in self.all():
-            yield record.name
-            self.steady(record.name, self.live)
+    def load(self, name: str) -> None:
+        """Bring it into memory before anybody asks."""
+        self.steady(name, self.live)
 
     def check_vectors(self, name: str, collection: Collection, vectors: Vectors) -> None:
         if vectors.shape[1] != collection.dim:

@@ -44,10 +44,12 @@ class Live:
             known = len(
                 list(takewhile(lambda pair: pair[0] == pair[1], zip(self._applied, log.segments, strict=False)))
             )
-            if known == 0 or self._starts[-1] > GARBAGE * len(self._slot_of):
+            shortened = known == len(log.segments) < len(self._applied)
+            if known == 0 or shortened or self._starts[-1] > GARBAGE * len(self._slot_of):
                 self._clear()
                 known = 0
-            # A merged segment says again what its parts have said, which changes nothing.
+            # A merged segment says all that its parts said, in their order, deletes included: after them it
+            # changes only what came later.
             self._applied = self._applied[:known]
             for segment in log.segments[known:]:
                 self._apply(load(segment, read))

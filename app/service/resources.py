@@ -71,14 +71,17 @@ class Resources:
             for _ in range(ATTEMPTS):
                 current = self.find(name)
                 self.check_match(name, current, if_match)
-                write = change(current)
-                if write is None and current is not None:
-                    return current, False
                 try:
+                    write = change(current)
+                    if write is None and current is not None:
+                        return current, False
                     if write is not None and (record := self.store.commit(write)):
                         return record, current is None
                 except StaleWrite:
                     continue
+                except CorruptStore:
+                    if self.find(name) == current:
+                        raise
         raise self.contended(name)
 
     def delete(self, name: str, if_match: str | None) -> None:

@@ -14,7 +14,7 @@ from app.service.resources import Resources
 from app.store import Record, Store, Write
 from app.store.rows import Log, Rows, Segment, Vectors, merged
 
-ANCHOR_SETS = 64  # kept in memory
+ANCHOR_SETS = 8  # kept in memory
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,8 @@ class Spaces(Resources):
             before = Space.of(current) if current else wanted
             after = replace(before, dim=wanted.dim, fingerprint=wanted.fingerprint, description=wanted.description)
             check_identity(name, before, after)
+            if identity(before) != identity(after):
+                after = replace(after, log=Log())  # what is left of deleted anchors has the old width
             return self._write(name, current, after, rows)
 
         return self.change(name, if_match, change)

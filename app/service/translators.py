@@ -1,7 +1,7 @@
 """Translators: fitted on demand, stored with their report, applied as one product."""
 
 import threading
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
@@ -12,6 +12,7 @@ import torch
 
 from anchors import pair_by_ids
 from app.errors import InvalidVectors, SameSpace
+from app.index import LONGEST
 from app.service.resources import Resources
 from app.service.spaces import Space, Spaces, check_width
 from app.store import Record, Store, Write
@@ -20,7 +21,7 @@ from app.store.rows import Vectors
 from models.affine import Affine
 from models.estimate import estimate
 
-MAPS = 256  # kept in memory
+MAPS = 64  # kept in memory
 LONGEST_NAME = 128
 
 
@@ -95,13 +96,13 @@ class Translators(Resources):
         with self._first_use.setdefault(pair, threading.Lock()):
             if found := self.best().get(pair):
                 return found
-            return self.put(self._free_name(source, target), Spec(source, target), None)[0]
+            return self._first_fit(Spec(source, target))
 
     def best(self) -> dict[tuple[str, str], Record]:
-        """By pair of spaces, the translator with the highest held-out MRR; read again when one was written."""
+        """By pair of spaces, the best translator by its report; read again when one was written."""
         position = self.store.position("translator")
         if self._pairs[0] != position:
-            ranked = sorted(self.all(), key=lambda record: record.value["report"]["quality"]["mrr"]["mean"])
+            ranked = sorted(self.all(), key=merit)
             self._pairs = position, {pair_of(record): record for record in ranked}
         return self._pairs[1]
 
@@ -115,7 +116,7 @@ class Translators(Resources):
         source = self.spaces.get(pair_of(record)[0])
         check_width(source.name, Space.of(source), vectors)
         translated = affine(torch.from_numpy(vectors)).numpy()
-        check_finite(translated)
+        check_length(translated)
         return Translation(translated, record, self.is_stale(record))
 
     def is_stale(self, record: Record) -> bool:
@@ -139,13 +140,34 @@ class Translators(Resources):
             refers=frozenset([digest]),
         )
 
-    def _free_name(self, source: str, target: str) -> str:
-        """The plain name, unless it is too long or names a translator of other spaces."""
-        plain = f"{source}-to-{target}"
-        if len(plain) <= LONGEST_NAME and self.find(plain) is None:
-            return plain
-        mark = sha256(f"{source}/{target}".encode()).hexdigest()[:8]
-        return f"{plain[: LONGEST_NAME - 9]}-{mark}"
+    def _first_fit(self, spec: Spec) -> Record:
+        """Under the first name that is free or names a translator of the pair; none is ever replaced."""
+        source, target = self.spaces.get(spec.source), self.spaces.get(spec.target)
+        asked = {"spec": spec.to_value(), "anchors": anchors_used(source, target)}
+        for name in names_for(spec.source, spec.target):
+
+            def change(current: Record | None, name: str = name) -> Write | None:
+                return None if current else self._fitted(name, current, spec, asked)
+
+            record, _ = self.change(name, None, change)
+            if pair_of(record) == (spec.source, spec.target):
+                return record
+        raise self.contended(name)
+
+
+def names_for(source: str, target: str) -> Iterator[str]:
+    """The plain name, and one that nobody has chosen for other spaces."""
+    plain = f"{source}-to-{target}"
+    mark = sha256(f"{source}/{target}".encode()).hexdigest()[:8]
+    if len(plain) <= LONGEST_NAME:
+        yield plain
+    yield f"{plain[: LONGEST_NAME - 9]}-{mark}"
+
+
+def merit(record: Record) -> tuple[bool, float]:
+    """A map to the mean comes last; the interval's lower end, so that few anchors do not pass for good ones."""
+    report = record.value["report"]
+    return report["method"] != "mean", report["quality"]["mrr"]["low"]
 
 
 def pair_of(record: Record) -> tuple[str, str]:
@@ -166,10 +188,11 @@ def check_two(source: str, target: str) -> None:
         )
 
 
-def check_finite(translated: Vectors) -> None:
-    finite = np.isfinite(translated).all(1)
-    if not finite.all():
-        row = int((~finite).argmax())
+def check_length(translated: Vectors) -> None:
+    lengths = np.linalg.norm(translated.astype(np.float64), axis=1)
+    bad = ~(lengths <= LONGEST)
+    if bad.any():
+        row = int(bad.argmax())
         raise InvalidVectors(
-            f"row {row}: its translation overflows single precision: scale the vectors down", row=row
+            f"row {row}: its translation is longer than {LONGEST:g}: scale the vectors down", row=row
         )

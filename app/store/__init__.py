@@ -1,13 +1,13 @@
 """Stores by URL scheme."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from app.errors import ConfigurationError
 from app.store.base import Key, Record, Store, Write
 from app.store.redis import RedisStore
 from app.store.sqlite import SqliteStore
 
-STORES: Mapping[str, type[SqliteStore] | type[RedisStore]] = {
+STORES: Mapping[str, Callable[[str], Store]] = {
     "sqlite": SqliteStore,
     "redis": RedisStore,
     "rediss": RedisStore,
@@ -19,11 +19,11 @@ def open_store(url: str) -> Store:
     """ConfigurationError for an unknown scheme; a store that is down is found out by its first use."""
     scheme, separator, _ = url.partition("://")
     if scheme not in STORES or not separator:
-        raise ConfigurationError(f"a store URL starts with one of {[f'{s}://' for s in STORES]}, got {url!r}")
+        raise ConfigurationError(f"a store URL starts with one of {[f'{s}://' for s in STORES]}, got {scheme!r}")
     try:
         return STORES[scheme](url)
     except ValueError as error:
-        raise ConfigurationError(f"the store URL {url!r} cannot be read: {error}") from error
+        raise ConfigurationError(f"the {scheme} store URL cannot be read: {error}") from error
 
 
 __all__ = ["STORES", "Key", "Record", "Store", "Write", "open_store"]

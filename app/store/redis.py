@@ -13,7 +13,7 @@ import redis
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from app.errors import StoreUnavailable
+from app.errors import ConfigurationError, StoreUnavailable
 from app.store.base import Key, Record, Write, checked, in_use, nothing_to_rest_on, now, stale
 
 PREFIX = "{anchorage}:"
@@ -94,6 +94,12 @@ class RedisStore:
             socket_connect_timeout=TIMEOUT_SECONDS,
             retry=Retry(NoBackoff(), 1),  # once, to replace a connection that a restart has closed
         )
+        try:
+            self._redis.connection_pool.make_connection()  # connects to nothing yet
+        except TypeError as error:
+            raise ConfigurationError(
+                f"the store URL has a parameter that redis-py does not know: {error}"
+            ) from error
         self._commit, self._page = self._redis.register_script(COMMIT), self._redis.register_script(PAGE)
 
     def get(self, kind: str, name: str) -> Record | None:
@@ -157,7 +163,7 @@ class RedisStore:
 
     def _setting(self, name: str) -> str:
         try:
-            return str(self._redis.config_get(name)[name.encode()].decode())
+            return str(self._redis.config_get(name)[name])
         except (redis.ConnectionError, redis.TimeoutError) as error:
             raise unavailable(error) from error
 

@@ -8,6 +8,7 @@ record needs to read only those after them.
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
+from secrets import token_hex
 from typing import Any
 
 import numpy as np
@@ -45,14 +46,14 @@ class Rows:
 class Segment:
     """How Rows lie in the store: the shape of the vectors, and two blobs by their checksums.
 
-    `generation` counts how often the log was written anew, so that no segment of an older one passes for it.
+    `mark` is drawn by chance, so that no segment passes for an earlier one of the same content.
     """
 
     rows: int
     dim: int
     deletes: int
     bytes: int
-    generation: int
+    mark: str
     vectors: str
     items: str
 
@@ -81,13 +82,11 @@ class Log:
         written = sum(segment.rows for segment in self.segments) + len(rows.ids)
         everything = written > GARBAGE * max(living, 1)
         older, newest = list(self.segments), rows
-        generation = older[0].generation if older else 0
         while older and (everything or mergeable(older[-1], newest)):
             newest = merged([load(older.pop(), read), newest])
         if not older:
             newest = Rows(newest.ids, newest.vectors, newest.payloads)  # there is nothing left to delete from
-            generation += 1
-        packed = [pack(part, generation) for part in parts(newest)]
+        packed = [pack(part) for part in parts(newest)]
         return Log((*older, *(s for s, _ in packed)), {d: b for _, blobs in packed for d, b in blobs.items()})
 
     def read(self, read: Read) -> list[Rows]:
@@ -130,7 +129,7 @@ def parts(rows: Rows) -> Iterable[Rows]:
         start = stop
 
 
-def pack(rows: Rows, generation: int) -> tuple[Segment, dict[str, bytes]]:
+def pack(rows: Rows) -> tuple[Segment, dict[str, bytes]]:
     vectors = np.ascontiguousarray(rows.vectors, "<f4").tobytes()
     items = orjson.dumps(
         {
@@ -141,7 +140,7 @@ def pack(rows: Rows, generation: int) -> tuple[Segment, dict[str, bytes]]:
     )
     n, d = rows.vectors.shape
     size = len(vectors) + len(items)
-    segment = Segment(n, d, len(rows.deletes), size, generation, digest_of(vectors), digest_of(items))
+    segment = Segment(n, d, len(rows.deletes), size, token_hex(8), digest_of(vectors), digest_of(items))
     return segment, {segment.vectors: vectors, segment.items: items}
 
 

@@ -16,8 +16,8 @@ CODECS: Mapping[str, Codec] = {codec.media_type: codec for codec in (JsonCodec()
 
 
 def reader(content_type: str | None) -> Codec:
-    """No Content-Type means JSON. UnsupportedMediaType."""
-    media_type = (content_type or "application/json").partition(";")[0].strip().lower()
+    """UnsupportedMediaType, also for none: a page of another origin can send a body without one unasked."""
+    media_type = (content_type or "").partition(";")[0].strip().lower()
     if media_type not in CODECS:
         raise UnsupportedMediaType(
             f"Content-Type must be one of {list(CODECS)}, got {media_type!r}",

@@ -104,7 +104,11 @@ def payloads_of(column: pa.Array) -> list[Any]:
     kind = column.type
     if not (pa.types.is_string(kind) or pa.types.is_large_string(kind) or pa.types.is_struct(kind)):
         raise MalformedBody(f"column payload must hold structs or JSON texts, got {kind}")
-    return [payload_of(payload, row) for row, payload in enumerate(column.to_pylist())]
+    try:
+        payloads = column.to_pylist()
+    except OverflowError as error:
+        raise MalformedBody(f"column payload holds a time that cannot be read: {error}") from error
+    return [payload_of(payload, row) for row, payload in enumerate(payloads)]
 
 
 def payload_of(payload: Any, row: int) -> Any:

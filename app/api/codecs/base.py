@@ -7,8 +7,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import InvalidVectors
+from app.index import LONGEST
 
-LARGEST = 1e18  # longer vectors overflow single precision when they are squared
 Fields = dict[str, Any]
 
 
@@ -32,7 +32,7 @@ def matrix(values: NDArray[Any]) -> NDArray[np.float32]:
     with np.errstate(over="ignore", invalid="ignore"):
         out = np.array(values, np.float32, order="C")
         length = np.linalg.norm(values.astype(np.float64, copy=False), axis=1)
-    bad = ~(length <= LARGEST)  # NaN too
+    bad = ~(length <= LONGEST)  # NaN too
     if bad.any():
         row = int(bad.argmax())
         raise InvalidVectors(f"row {row} has NaN, an infinity, or numbers too large for single precision", row=row)

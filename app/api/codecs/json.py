@@ -42,6 +42,8 @@ class JsonCodec:
 
 def members(parsed: simdjson.Object, body: bytes) -> Fields:
     fields: Fields = {}
+    if len(set(parsed.keys())) < len(parsed):
+        raise MalformedBody("a member stands twice in one JSON object")
     for key in parsed.keys():  # noqa: SIM118  items() would make Python objects of all the numbers
         value = parsed[key]
         if key == "vectors":

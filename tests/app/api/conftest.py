@@ -42,7 +42,8 @@ def made() -> Data:
 
 
 def served(path, **settings):
-    return TestClient(create_app(Settings(store=f"sqlite:///{path}/store.db", **settings)))
+    app = create_app(Settings(store=f"sqlite:///{path}/store.db", **settings))
+    return TestClient(app, headers={"Content-Type": "application/json"})  # unless a test says otherwise
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -27,7 +27,7 @@ def test_the_scheme_chooses_the_store(url, kind):
 
 @pytest.mark.parametrize("url", ["", "anchorage.db", "/var/anchorage.db", "postgres://host/db", "SQLITE:///a.db"])
 def test_an_unknown_scheme_is_a_configuration_error(url):
-    with pytest.raises(ConfigurationError, match=f"got '{url}'"):
+    with pytest.raises(ConfigurationError, match="a store URL starts with one of"):
         open_store(url)
 
 
