@@ -284,7 +284,7 @@ def test_a_key_and_its_hash_belong_together(made: tuple[str, str, str]) -> None:
 
 def test_the_gate_lets_a_made_key_in(made: tuple[str, str, str]) -> None:
     scope, text, setting = made
-    gate = Gate(lambda *_: None, Settings(keys=(setting,)))
+    gate = Gate(lambda *_: None, Settings(), [Key.parse(setting)])
     request = {
         "method": "PUT",
         "path": "/v1/spaces/a",

@@ -12,7 +12,8 @@ from app.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
-READERS = {"app/settings.py", "app/demo/server.py"}  # the second passes the environment on
+# the second passes the environment on, the third sets a default for OpenMP
+READERS = {"app/settings.py", "app/demo/server.py", "app/cli.py"}
 KEYS = f"read:{'a' * 64}", f"write:{'b' * 64}"
 CHOSEN = {
     "store": ("redis://127.0.0.1:6379/3", "redis://127.0.0.1:6379/3"),
@@ -23,6 +24,7 @@ CHOSEN = {
     "max_rows": ("17", 17),
     "max_dim": ("4", 4),
     "max_k": ("5", 5),
+    "max_hits": ("6", 6),
     "max_requests": ("1", 1),
 }
 FILES = sorted(

@@ -287,3 +287,22 @@ def test_bad_anchors_and_points_change_nothing(client, anchors):
     for path in ("/v1/spaces/s/anchors", "/v1/collections/c/points"):
         assert client.put(path, json=anchors).status_code == 422
     assert (client.get("/v1/spaces/s").json(), client.get("/v1/collections/c").json()) == before
+
+
+def test_a_body_without_a_content_type_is_415(client):
+    del client.headers["Content-Type"]
+    answer = client.post("/v1/translate", content=b"{}")
+    assert (answer.status_code, answer.json()["code"]) == (415, "unsupported-media-type")
+
+
+def test_a_member_twice_is_400(client):
+    answer = client.put("/v1/spaces/s", content=b'{"dim": 1, "dim": 2}')
+    assert (answer.status_code, answer.json()["code"]) == (400, "malformed-body")
+
+
+def test_inline_anchors_count_as_rows(make_client):
+    anchors = {"ids": ["a", "b", "c"], "vectors": [[1], [2], [3]]}
+    with make_client(max_rows=2) as client:
+        answer = client.put("/v1/spaces/s", json={"dim": 1, "anchors": anchors})
+        assert (answer.status_code, answer.json()["code"]) == (413, "too-many-rows")
+        assert client.get("/v1/spaces/s").status_code == 404
