@@ -58,9 +58,10 @@ class Collections(Resources):
             raise InvalidInput(
                 f"metric must be one of {list(METRICS)}, got {metric!r}", expected=METRICS, got=metric
             )
-        wanted = Collection(space, Space.of(self.spaces.get(space)).dim, metric)
 
         def change(current: Record | None) -> Write | None:
+            holder = self.spaces.get(space)
+            wanted = Collection(space, Space.of(holder).dim, metric)
             before = Collection.of(current) if current else None
             if before and (before.space, before.metric) == (space, metric):
                 return None
@@ -71,7 +72,7 @@ class Collections(Resources):
                     expected={"space": before.space, "metric": before.metric},
                     got={"space": space, "metric": metric},
                 )
-            return self._write(name, current, wanted)
+            return replace(self._write(name, current, wanted), born={("space", space): holder.created_at})
 
         return self.change(name, if_match, change)
 

@@ -76,11 +76,7 @@ class Translators(Resources):
         """Fit, unless the same was fitted on the same anchors. Everything that `estimate` and pairing raise."""
 
         def change(current: Record | None) -> Write | None:
-            source, target = self.spaces.get(spec.source), self.spaces.get(spec.target)
-            asked = {"spec": spec.to_value(), "anchors": anchors_used(source, target)}
-            if current and asked.items() <= current.value.items():
-                return None
-            return self._fitted(name, current, spec, asked)
+            return self._fitted(name, current, spec)
 
         check_two(spec.source, spec.target)
         return self.change(name, if_match, change)
@@ -124,7 +120,12 @@ class Translators(Resources):
         source, target = (self.spaces.get(space) for space in pair_of(record))
         return bool(record.value["anchors"] != anchors_used(source, target))
 
-    def _fitted(self, name: str, current: Record | None, spec: Spec, asked: Mapping[str, Any]) -> Write:
+    def _fitted(self, name: str, current: Record | None, spec: Spec) -> Write | None:
+        """None if `current` is the same translator, fitted on the same anchors."""
+        spaces = [self.spaces.get(space) for space in (spec.source, spec.target)]
+        asked = {"spec": spec.to_value(), "anchors": anchors_used(*spaces)}
+        if current and asked.items() <= current.value.items():
+            return None
         pairs = pair_by_ids(self.spaces.anchors(spec.source), self.spaces.anchors(spec.target))
         x, y = (torch.from_numpy(vectors) for vectors in (pairs.source, pairs.target))
         method, report = estimate(x, y, spec.method, spec.objective, spec.options, spec.seed)
@@ -135,19 +136,18 @@ class Translators(Resources):
             name,
             current.position if current else 0,
             {**asked, "weights": digest, "report": report.to_dict()},
-            rests_on=(("space", spec.source), ("space", spec.target)),
+            rests_on=tuple(("space", space.name) for space in spaces),
+            born={("space", space.name): space.created_at for space in spaces},
             blobs={digest: weights},
             refers=frozenset([digest]),
         )
 
     def _first_fit(self, spec: Spec) -> Record:
         """Under the first name that is free or names a translator of the pair; none is ever replaced."""
-        source, target = self.spaces.get(spec.source), self.spaces.get(spec.target)
-        asked = {"spec": spec.to_value(), "anchors": anchors_used(source, target)}
         for name in names_for(spec.source, spec.target):
 
             def change(current: Record | None, name: str = name) -> Write | None:
-                return None if current else self._fitted(name, current, spec, asked)
+                return None if current else self._fitted(name, current, spec)
 
             record, _ = self.change(name, None, change)
             if pair_of(record) == (spec.source, spec.target):

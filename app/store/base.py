@@ -34,6 +34,7 @@ class Write:
     """One change: a new value, or None to delete. `seen` is the position the writer saw, 0 for none.
 
     `alone` refuses the write while other records rest on this one; a delete always refuses.
+    `born` says when those it rests on were created, where it matters that they are still the same ones.
     """
 
     kind: str
@@ -41,6 +42,7 @@ class Write:
     seen: int
     value: dict[str, Any] | None
     rests_on: tuple[Key, ...] = ()
+    born: Mapping[Key, str] = field(default_factory=dict)
     alone: bool = False
     blobs: Mapping[str, bytes] = field(default_factory=dict)  # new ones
     refers: frozenset[str] = frozenset()  # all that the record needs from now on, new ones included
@@ -60,7 +62,7 @@ class Store(Protocol):
     def commit(self, write: Write) -> Record | None:
         """All or nothing; the record as written, None after a delete.
 
-        StaleWrite if the record is not as seen, InUse, NotFound if what it should rest on does not exist.
+        StaleWrite if the record, or what it rests on, is not as seen; InUse; NotFound if that does not exist.
         """
 
     def blob(self, digest: str) -> bytes | None:

@@ -33,7 +33,9 @@ if deletes or write.alone then
   if #dependents > 0 then table.sort(dependents) return {'in use', dependents} end
 end
 for _, other in ipairs(write.rests_on) do
-  if redis.call('EXISTS', key('record', other)) == 0 then return {'missing', other} end
+  local created_at = redis.call('HGET', key('record', other), 'created_at')
+  if not created_at then return {'missing', other} end
+  if (write.born[other] or created_at) ~= created_at then return {'stale'} end
 end
 
 local position = redis.call('INCR', key('position'))
@@ -186,6 +188,7 @@ def arguments(write: Write) -> list[bytes | str]:
         "name": write.name,
         "seen": write.seen,
         "rests_on": [f"{kind}/{name}" for kind, name in write.rests_on],
+        "born": {f"{kind}/{name}": created_at for (kind, name), created_at in write.born.items()},
         "alone": write.alone,
         "refers": sorted(write.refers),
         "now": now(),

@@ -11,7 +11,7 @@ from urllib.parse import unquote, urlsplit
 import orjson
 
 from app.errors import ConfigurationError, StoreUnavailable
-from app.store.base import Key, Record, Write, check_seen, checked, in_use, next_record, nothing_to_rest_on
+from app.store.base import Key, Record, Write, check_seen, checked, in_use, next_record, nothing_to_rest_on, stale
 
 SCHEMA_VERSION = 1
 SCHEMA = """
@@ -175,8 +175,11 @@ def check_links(db: sqlite3.Connection, write: Write) -> None:
         if dependents:
             raise in_use(write, dependents)
     for kind, name in write.rests_on:
-        if select(db, kind, name) is None:
+        other = select(db, kind, name)
+        if other is None:
             raise nothing_to_rest_on(write, kind, name)
+        if write.born.get((kind, name), other.created_at) != other.created_at:
+            raise stale(write)
 
 
 def replace_record(db: sqlite3.Connection, write: Write, record: Record | None) -> None:

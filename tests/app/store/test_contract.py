@@ -683,3 +683,14 @@ def test_a_store_opened_again_has_the_links(reopened):
 
 def test_a_store_opened_again_goes_on_counting(reopened):
     assert put(reopened, "b").position == 3
+
+
+def test_what_a_record_rests_on_must_be_the_one_that_was_seen(store):
+    first = store.commit(Write("space", "a", 0, {}))
+    store.commit(Write("space", "a", first.position, None))
+    second = store.commit(Write("space", "a", 0, {}))
+    born = {("space", "a"): "2001-01-01T00:00:00.000+00:00"}
+    with pytest.raises(StaleWrite):
+        store.commit(Write("translator", "t", 0, {}, rests_on=(("space", "a"),), born=born))
+    seen = {("space", "a"): second.created_at}
+    assert store.commit(Write("translator", "t", 0, {}, rests_on=(("space", "a"),), born=seen))
