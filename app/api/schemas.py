@@ -33,12 +33,20 @@ Id = Annotated[
     str,
     BeforeValidator(lambda value: str(value) if type(value) is int else value),
     StringConstraints(min_length=1, max_length=512),
-    WithJsonSchema({"anyOf": [{"type": "string", "minLength": 1, "maxLength": 512}, {"type": "integer"}]}),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "minLength": 1, "maxLength": 512},
+                {"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1},
+            ]
+        }
+    ),
 ]
 Payload = dict[str, JsonValue]
 Scalar = str | bool | int | float | None
 
-NUMBERS = {"type": "array", "items": {"type": "array", "items": {"type": "number"}, "minItems": 1}, "minItems": 1}
+MATRIX = {"type": "array", "items": {"type": "array", "items": {"type": "number"}, "minItems": 1}}
+NUMBERS = {**MATRIX, "minItems": 1}
 BINARY = {
     "type": "object",
     "properties": {
@@ -50,6 +58,7 @@ BINARY = {
 }
 EXAMPLE = [[0.1, 0.2, 0.3]]
 Vectors = Annotated[InstanceOf[np.ndarray], WithJsonSchema({"anyOf": [NUMBERS, BINARY], "examples": [EXAMPLE]})]
+Matrix = Annotated[InstanceOf[np.ndarray], WithJsonSchema(MATRIX)]  # of an answer, which may be empty
 
 
 def as_list(value: Any) -> Any:
@@ -72,7 +81,7 @@ class IdsIn(In):
 class AnchorsIn(In):
     """Row i of `vectors` is the anchor `ids[i]`."""
 
-    ids: Annotated[list[Id], BeforeValidator(as_list)]
+    ids: Annotated[list[Id], BeforeValidator(as_list), Field(min_length=1)]
     vectors: Vectors
 
     @model_validator(mode="after")
@@ -133,7 +142,7 @@ class CollectionIn(In):
 class PointsIn(In):
     """Row i of `vectors` is the point `ids[i]` with `payloads[i]`."""
 
-    ids: Annotated[list[Id], BeforeValidator(as_list)]
+    ids: Annotated[list[Id], BeforeValidator(as_list), Field(min_length=1)]
     vectors: Vectors
     payloads: list[Payload | None] | None = None
     _encoded: list[bytes] = PrivateAttr(default_factory=list)
@@ -253,7 +262,7 @@ class AnchorsOut(BaseModel):
     """In the order of their ids; `cursor` starts the next page, null on the last."""
 
     ids: list[str]
-    vectors: Vectors
+    vectors: Matrix
     cursor: str | None
 
 
