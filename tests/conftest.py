@@ -64,3 +64,9 @@ def few() -> Pair:
 def two_widths() -> Pair:
     """60 items in 8 and 12 dimensions, exactly."""
     return pair(60, 8, 12)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def one_thread() -> None:
+    """On matrices as small as those of the tests, threads only wait for each other."""
+    torch.set_num_threads(1)

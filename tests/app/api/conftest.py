@@ -6,7 +6,6 @@ from typing import NamedTuple
 import numpy as np
 import pyarrow as pa
 import pytest
-import torch
 from starlette.testclient import TestClient
 
 from app.main import create_app
@@ -44,15 +43,6 @@ def made() -> Data:
 def served(path, **settings):
     app = create_app(Settings(store=f"sqlite:///{path}/store.db", **settings))
     return TestClient(app, headers={"Content-Type": "application/json"})  # unless a test says otherwise
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """On matrices as small as these, threads only wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture(scope="session")

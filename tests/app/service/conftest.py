@@ -2,7 +2,6 @@
 
 import numpy as np
 import pytest
-import torch
 
 from app.service import Services
 from app.service.spaces import Space
@@ -11,15 +10,6 @@ from app.store import open_store
 from app.store.rows import Rows
 
 IDS = [f"item-{number:02}" for number in range(40)]
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """On matrices as small as these, threads only wait for each other."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 @pytest.fixture
