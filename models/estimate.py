@@ -177,6 +177,10 @@ def warnings(
         "no candidate was better than the target mean: these anchors do not relate the two spaces": (
             chosen.name == "mean"
         ),
+        "translated vectors are not shown to be nearer to their targets than the target mean is: use them for "
+        "cosine search, or fit with the objective 'reconstruction'": (
+            chosen.name != "mean" and quality["r2"].low <= 0
+        ),
         "retrieval is not shown to be better than without translation": (
             chosen.name != "identity" and quality["mrr"].low <= baselines["untranslated"]["mrr"].high
         ),

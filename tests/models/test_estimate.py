@@ -336,6 +336,12 @@ def test_no_gain_over_no_translation_is_warned_of(wrong, expected, noisy):
     assert warned(estimate(noisy.x, y, "orthogonal")[1], NO_GAIN) == expected
 
 
+def test_vectors_no_nearer_than_the_mean_are_warned_of(noisy):
+    report = estimate(noisy.x, shuffled(noisy.y, 0), "orthogonal")[1]
+    assert report.quality["r2"].low <= 0
+    assert warned(report, "nearer to their targets than the target mean")
+
+
 def test_the_same_space_twice_is_not_warned_of(noisy):
     assert not estimate(noisy.x, noisy.x)[1].warnings
 
