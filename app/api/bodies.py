@@ -98,12 +98,13 @@ BINARY_SCHEMA = {"type": "string", "format": "binary"}
 
 async def read(request: Request, limit: int) -> bytes:
     """The body, no more than `limit` of which is ever held. BodyTooLarge."""
-    body = bytearray()
+    chunks, size = [], 0
     async for chunk in request.stream():
-        body += chunk
-        if len(body) > limit:
+        chunks.append(chunk)
+        size += len(chunk)
+        if size > limit:
             raise too_large(limit)
-    return bytes(body)
+    return b"".join(chunks)
 
 
 def check_rows(fields: Any, limit: int) -> None:

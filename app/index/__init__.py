@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from app.index.base import LONGEST, METRICS, Index, NumpyIndex, Slots, Vectors
+from app.index.base import LONGEST, METRICS, Index, NumpyIndex, Slots, Vectors, overlong
 from app.index.faiss import VERSION as FAISS_VERSION
 from app.index.faiss import FaissIndex, gpus
 
@@ -19,4 +19,5 @@ __all__ = [
     "Slots",
     "Vectors",
     "gpus",
+    "overlong",
 ]

@@ -71,3 +71,9 @@ SCORES: Mapping[str, Callable[[Matrix, Matrix], Matrix]] = {
 def unit(x: Matrix) -> Matrix:
     length: Matrix = np.sqrt((x * x).sum(1, keepdims=True)).clip(np.finfo(np.float64).tiny)
     return x / length
+
+
+def overlong(vectors: Vectors) -> NDArray[np.bool_]:
+    """(n,): the rows that have NaN, an infinity, or a length above LONGEST."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return ~(np.einsum("ij,ij->i", vectors, vectors) <= LONGEST**2)

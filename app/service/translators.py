@@ -7,12 +7,11 @@ from functools import lru_cache
 from hashlib import sha256
 from typing import Any
 
-import numpy as np
 import torch
 
 from anchors import pair_by_ids
 from app.errors import InvalidVectors, SameSpace
-from app.index import LONGEST
+from app.index import LONGEST, overlong
 from app.service.resources import Resources
 from app.service.spaces import Space, Spaces, check_width
 from app.store import Record, Store, Write
@@ -189,8 +188,7 @@ def check_two(source: str, target: str) -> None:
 
 
 def check_length(translated: Vectors) -> None:
-    lengths = np.linalg.norm(translated.astype(np.float64), axis=1)
-    bad = ~(lengths <= LONGEST)
+    bad = overlong(translated)
     if bad.any():
         row = int(bad.argmax())
         raise InvalidVectors(

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import InvalidVectors
-from app.index import LONGEST
+from app.index import overlong
 
 Fields = dict[str, Any]
 
@@ -29,10 +29,9 @@ def matrix(values: NDArray[Any]) -> NDArray[np.float32]:
     if values.dtype.kind not in "fiu":
         raise InvalidVectors(f"vectors must be real numbers, got {values.dtype}", got=str(values.dtype))
     check_shape(values.shape)
-    with np.errstate(over="ignore", invalid="ignore"):
+    with np.errstate(over="ignore"):
         out = np.array(values, np.float32, order="C")
-        length = np.linalg.norm(values.astype(np.float64, copy=False), axis=1)
-    bad = ~(length <= LONGEST)  # NaN too
+    bad = overlong(out)
     if bad.any():
         row = int(bad.argmax())
         raise InvalidVectors(f"row {row} has NaN, an infinity, or numbers too large for single precision", row=row)

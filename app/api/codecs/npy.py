@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 import numpy as np
+from numpy.lib.format import header_data_from_array_1_0, write_array_header_1_0
 
 from app.api.codecs.base import Fields, check_shape, matrix
 from app.errors import InvalidVectors, MalformedBody
@@ -37,10 +38,12 @@ class NpyCodec:
         return {**query, "vectors": matrix(values)}
 
     def encode(self, fields: Fields) -> tuple[bytes, dict[str, str]]:
-        buffer = io.BytesIO()
-        np.save(buffer, fields["vectors"], allow_pickle=False)
+        vectors = np.ascontiguousarray(fields["vectors"])
+        write_array_header_1_0(header := io.BytesIO(), header_data_from_array_1_0(vectors))
         others = {name: value for name, value in fields.items() if isinstance(value, str | int)}
-        return buffer.getvalue(), {header_name(name): quote(str(value)) for name, value in others.items()}
+        return b"".join([header.getvalue(), vectors.data]), {
+            header_name(name): quote(str(value)) for name, value in others.items()
+        }
 
 
 def split(body: bytes) -> tuple[str, memoryview]:
