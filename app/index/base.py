@@ -76,4 +76,5 @@ def unit(x: Matrix) -> Matrix:
 def overlong(vectors: Vectors) -> NDArray[np.bool_]:
     """(n,): the rows that have NaN, an infinity, or a length above LONGEST."""
     with np.errstate(over="ignore", invalid="ignore"):
-        return ~(np.einsum("ij,ij->i", vectors, vectors) <= LONGEST**2)
+        squares: Vectors = np.einsum("ij,ij->i", vectors, vectors)
+        return np.logical_not(squares <= LONGEST**2)
