@@ -4,6 +4,7 @@ import hashlib
 import logging
 import os
 import secrets
+import socket
 import sys
 from ipaddress import ip_address
 from typing import Annotated
@@ -35,6 +36,7 @@ def serve(host: Host = None, port: Port = None, store: Store = None) -> None:
 
     settings = settings_with(host=host, port=port, store=store)
     refuse_open_door(settings)
+    refuse_taken_port(settings)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s:     %(name)s: %(message)s")
     uvicorn.run(create_app(settings), host=settings.host, port=settings.port)
 
@@ -70,10 +72,16 @@ def healthcheck(
 
 
 @cli.command()
-def key(scope: Annotated[str, typer.Argument(help="read (compute), write (register) or admin")] = "read") -> None:
+def key(
+    scope: Annotated[
+        str, typer.Argument(help="read (look up and compute), write (everything) or admin (as write, today)")
+    ] = "read",
+) -> None:
     """Make a key: its text for the client, its hash for ANCHORAGE_KEYS."""
-    from app.api.gate import Key  # noqa: PLC0415
+    from app.api.gate import SCOPES, Key  # noqa: PLC0415
 
+    if scope not in SCOPES:
+        raise ConfigurationError(f"the scope of a key is one of {list(SCOPES)}, got {scope!r}")
     text = secrets.token_urlsafe(32)
     made = Key.parse(f"{scope}:{hashlib.sha256(text.encode()).hexdigest()}")
     typer.echo(f"Authorization: Bearer {text}")
@@ -96,6 +104,17 @@ def refuse_open_door(settings: Settings) -> None:
             f"without keys the server binds loopback addresses only, not {settings.host!r}: "
             "make one with `anchorage key write` and set ANCHORAGE_KEYS"
         )
+
+
+def refuse_taken_port(settings: Settings) -> None:
+    """Before anything is loaded."""
+    family = socket.AF_INET6 if ":" in settings.host else socket.AF_INET
+    try:
+        socket.create_server((settings.host, settings.port), family=family).close()
+    except OSError as error:
+        raise ConfigurationError(
+            f"{settings.host}:{settings.port} cannot be bound ({error.strerror}): choose another with --port"
+        ) from error
 
 
 def is_loopback(host: str) -> bool:

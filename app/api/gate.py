@@ -62,11 +62,15 @@ class Gate:
         """Unauthorized, Forbidden."""
         if not self.keys:
             return
-        needed = scope_needed(scope["method"], scope["path"])
-        digest = hashlib.sha256(bearer(dict(scope["headers"]))).hexdigest()
+        needed, key = scope_needed(scope["method"], scope["path"]), bearer(dict(scope["headers"]))
+        if not key:
+            raise Unauthorized("this server needs a key: send the header Authorization: Bearer <key>")
+        digest = hashlib.sha256(key).hexdigest()
         found = [key.scope for key in self.keys if hmac.compare_digest(key.sha256, digest)]
         if not found:
-            raise Unauthorized("this server needs a key: send the header Authorization: Bearer <key>")
+            raise Unauthorized(
+                "this server does not know the key: ask its operator for one, `anchorage key` makes it"
+            )
         if max(map(SCOPES.index, found)) < SCOPES.index(needed):
             raise Forbidden(
                 f"this request needs a key of scope {needed!r}, yours is {found[0]!r}", expected=needed

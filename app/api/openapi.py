@@ -25,4 +25,6 @@ def described(app: FastAPI) -> dict[str, Any]:
     inputs = [(model, "validation") for model in (*schemas.In.__subclasses__(), schemas.ProblemOut)]
     _, definitions = models_json_schema(inputs, ref_template=SCHEMAS)  # type: ignore[arg-type]
     page["components"]["schemas"].update(definitions["$defs"])
+    page["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+    page["security"] = [{}, {"key": []}]  # servers without keys ask for none
     return page

@@ -35,6 +35,7 @@ def run() -> None:
     for measure in MEASURES:
         console.print(table(comparisons, measure))
     console.print(f"\nDone in {time.monotonic() - started:.0f} s; the server is stopped.")
+    console.print("Next: `make serve`, and README's first calls.")
 
 
 class Demo:

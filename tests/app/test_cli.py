@@ -362,3 +362,17 @@ def test_healthcheck_exits_1_when_the_server_is_not_ready(new_redis, tmp_path: P
     with serving(tmp_path, port, **settings):
         redis.kill()
         assert anchorage(tmp_path, "healthcheck", **settings).returncode == 1
+
+
+def test_a_taken_port_exits_2_before_anything_is_loaded(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        done = anchorage(tmp_path, "serve", "--port", str(taken.getsockname()[1]))
+    assert done.returncode == 2
+    assert "cannot be bound" in done.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_an_unknown_scope_exits_2_with_the_choices(tmp_path: Path) -> None:
+    done = anchorage(tmp_path, "key", "everything")
+    assert done.returncode == 2
+    assert "['read', 'write', 'admin'], got 'everything'" in done.stderr

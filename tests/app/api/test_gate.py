@@ -215,3 +215,16 @@ def test_a_failed_request_gives_its_place_back(make_client):
         failed = [client.put("/v1/spaces/s", content=b"{").status_code for _ in range(3)]
         assert failed == [400] * 3
         assert client.get("/v1/spaces").status_code == 200
+
+
+def test_an_unknown_key_is_told_from_none(locked):
+    none = locked.get("/v1/spaces").json()["detail"]
+    unknown = locked.get("/v1/spaces", headers={"Authorization": "Bearer nobody"}).json()["detail"]
+    assert "needs a key" in none
+    assert "does not know the key" in unknown
+
+
+def test_openapi_offers_the_key(client):
+    page = client.get("/openapi.json").json()
+    assert page["components"]["securitySchemes"]["key"]["scheme"] == "bearer"
+    assert {"key": []} in page["security"]
