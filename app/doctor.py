@@ -43,9 +43,9 @@ def stored(settings: Settings) -> tuple[str, list[str]]:
     """What is wrong with the store, if anything; what it holds, and what its configuration risks."""
     try:
         services = Services.over(open_store(settings.store), settings)
+        risks = [f"[yellow]{risk}[/yellow]" for risk in services.store.risks()]  # before a first look creates it
         nouns = (services.spaces, services.translators, services.collections)
         counts = ", ".join(f"{len(noun.all())} {noun.kind}s" for noun in nouns)
-        risks = [f"[yellow]{risk}[/yellow]" for risk in services.store.risks()]
         services.store.close()
     except ServiceError as error:
         return str(error), []

@@ -76,7 +76,12 @@ class SqliteStore:
         return record
 
     def risks(self) -> list[str]:
-        return []
+        there = self.path.exists()
+        return (
+            []
+            if there
+            else [f"{self.path.absolute()} does not exist yet: a mistyped path makes a new, empty store"]
+        )
 
     def close(self) -> None:
         while True:

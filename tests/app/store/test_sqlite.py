@@ -14,6 +14,7 @@ import pytest
 from app.errors import ConfigurationError, CorruptStore, StoreUnavailable
 from app.store import Store, Write, open_store, sqlite
 from app.store.base import digest_of
+from app.store.sqlite import SqliteStore
 
 ROUNDS = 8
 # Forks a writer for each round, which is killed by the test; it acknowledges each record by its name and process.
@@ -213,3 +214,12 @@ def test_what_was_acknowledged_survives_kill_9(store, acknowledged):
     assert len(acknowledged) >= ROUNDS
     assert [name for name in acknowledged if store.get("thing", name) is None] == []
     assert [name for name in acknowledged if store.blob(digest_of(name.encode())) != name.encode()] == []
+
+
+def test_a_file_that_does_not_exist_yet_is_a_risk_that_names_it(tmp_path):
+    store = SqliteStore(f"sqlite:///{tmp_path}/new.db")
+    (risk,) = store.risks()
+    assert str(tmp_path / "new.db") in risk
+    store.position("space")
+    assert store.risks() == []
+    store.close()
