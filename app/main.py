@@ -1,6 +1,5 @@
 """The only place that builds things."""
 
-import logging
 import threading
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -19,7 +18,6 @@ from app.store import open_store
 DESCRIPTION = (
     "Register latent spaces with their anchors; translate, and search one model's vectors with another's."
 )
-logger = logging.getLogger("anchorage")
 
 
 class State(TypedDict):

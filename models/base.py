@@ -49,6 +49,11 @@ class Method(ABC):
         """The variants that a choice should try when only `options` are fixed, simplest first."""
         return [cls(**options)]
 
+    @classmethod
+    def suits(cls, d1: int, d2: int) -> bool:  # noqa: ARG003  most methods map any widths
+        """Whether it can map d1 dimensions to d2; `fit` says why not."""
+        return True
+
     def parameters(self) -> dict[str, float]:
         return {name: getattr(self, name) for name in self.options}
 

@@ -17,7 +17,6 @@ from torch.nn.functional import pad
 from models.base import Method, check_pairs
 from models.errors import InvalidOption, UnknownMethod
 from models.folds import LEAST_GALLERY, Folds
-from models.identity import check_one_width
 from models.measures import NEIGHBOURS, OBJECTIVES, Estimate, Loss, Outcomes, average
 from models.registry import METHODS, candidates
 
@@ -84,7 +83,7 @@ def estimate(
         anchors=len(x),
         held_out=len(folds.evaluated),
         folds=folds.count,
-        gallery=len(folds.evaluated) // folds.count,
+        gallery=folds.gallery,
         seed=seed,
         support_rank=chosen.rank_,
         quality=quality,
@@ -106,8 +105,6 @@ def objective_named(name: str) -> Loss:
 def contenders(method: str, options: Mapping[str, Any], d1: int, d2: int) -> list[Method]:
     """Every variant to try, simplest first."""
     if method != "auto":
-        if method == "identity":
-            check_one_width(d1, d2)
         return candidates(method, options)
     if options:
         raise InvalidOption(
@@ -115,8 +112,8 @@ def contenders(method: str, options: Mapping[str, Any], d1: int, d2: int) -> lis
             expected=[],
             got=sorted(options),
         )
-    names = [name for name in METHODS if name != "identity" or d1 == d2]
-    return [candidate for name in names for candidate in candidates(name, {})]
+    suited = [name for name, kind in METHODS.items() if kind.suits(d1, d2)]
+    return [candidate for name in suited for candidate in candidates(name, {})]
 
 
 def judged(predicted: Tensor, folds: Folds) -> Outcomes:
@@ -163,7 +160,7 @@ def warnings(
     baselines: Mapping[str, Mapping[str, Estimate]],
 ) -> list[str]:
     """What a reader of the report should not overlook."""
-    held_out, gallery = len(folds.evaluated), len(folds.evaluated) // folds.count
+    held_out, gallery = len(folds.evaluated), folds.gallery
     (n, d1), d2 = folds.x.shape, folds.y.shape[1]
     support = chosen.rank_ if chosen.rank_ < min(d1, d2) else min(n - 1, d1)
     findings = {

@@ -31,6 +31,11 @@ class Folds:
         return self.fold_of[self.evaluated]
 
     @property
+    def gallery(self) -> int:
+        """Held-out rows that a counterpart is looked for among: those of one fold."""
+        return len(self.evaluated) // self.count
+
+    @property
     def held_out_y(self) -> Tensor:
         """(m, d2)"""
         return self.y[self.evaluated]

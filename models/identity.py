@@ -16,22 +16,23 @@ class Identity(Method):
 
     name: ClassVar[str] = "identity"
 
+    @classmethod
+    def suits(cls, d1: int, d2: int) -> bool:
+        return d1 == d2
+
     def fit(self, x: Tensor, y: Tensor) -> Self:
         x, y = check_pairs(x, y)
-        check_one_width(x.shape[1], y.shape[1])
-        self.rank_ = x.shape[1]
+        d1, d2 = x.shape[1], y.shape[1]
+        if not self.suits(d1, d2):
+            raise DimensionMismatch(
+                f"identity needs two spaces of one dimension, got {d1} and {d2}: choose another method, or 'auto'",
+                expected=d1,
+                got=d2,
+            )
+        self.rank_ = d1
         self.affine_ = Affine(torch.eye(self.rank_, dtype=x.dtype), torch.zeros(self.rank_, dtype=x.dtype))
         return self
 
     def held_out(self, folds: Folds) -> Tensor:
         """It learns nothing, so every row is as good as held out."""
         return self.fit(folds.x, folds.y).transform(folds.x[folds.evaluated])
-
-
-def check_one_width(d1: int, d2: int) -> None:
-    if d1 != d2:
-        raise DimensionMismatch(
-            f"identity needs two spaces of one dimension, got {d1} and {d2}: choose another method, or 'auto'",
-            expected=d1,
-            got=d2,
-        )

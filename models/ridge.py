@@ -24,7 +24,7 @@ class Ridge(LinearMethod):
         "penalty": Option(0.01, 1e-8, 1e3, "λ as a share of the largest eigenvalue of the source scatter")
     }
 
-    def __init__(self, penalty: float = 0.01) -> None:
+    def __init__(self, penalty: float = options["penalty"].default) -> None:
         self.penalty = penalty
 
     @classmethod

@@ -8,7 +8,7 @@ from app.api.bodies import ALL, Answers, Body, Reply, answers, problems
 from app.api.deps import Cursor, IfMatch, Limit, NamePath, ServicesDep, tagged
 from app.api.schemas import TranslateIn, TranslateOut, TranslatorIn, TranslatorOut, TranslatorPage
 from app.service import Services
-from app.service.translators import Spec
+from app.service.translators import Spec, is_stale
 from app.store import Record
 
 router = APIRouter(prefix="/v1", tags=["translators"])
@@ -73,4 +73,6 @@ def translate(
 
 
 def out(record: Record, services: Services) -> TranslatorOut:
-    return TranslatorOut.of(record, **record.value["spec"], stale=services.translators.is_stale(record))
+    return TranslatorOut.of(
+        record, **record.value["spec"], stale=is_stale(record, *services.translators.ends(record))
+    )

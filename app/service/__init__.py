@@ -1,7 +1,7 @@
 """Use cases, one module per noun, free of HTTP."""
 
 import logging
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from app.errors import ServiceError, StoreUnavailable
 from app.service.collections import Collections
@@ -22,7 +22,7 @@ class Services:
     spaces: Spaces
     translators: Translators
     collections: Collections
-    loading: str = field(default="loading collections")
+    loading: str = "loading collections"
 
     @classmethod
     def over(cls, store: Store, settings: Settings) -> "Services":

@@ -5,7 +5,6 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import takewhile
 
 import numpy as np
 
@@ -31,7 +30,7 @@ class Live:
         self.dim, self.metric = dim, metric
         self._turn = Turnstile()
         self._position = 0  # of the record that is applied
-        self._applied: list[Segment] = []
+        self._applied: tuple[Segment, ...] = ()
         self._clear()
 
     def catch_up(self, position: int, log: Log, read: Read) -> None:
@@ -41,20 +40,15 @@ class Live:
         with self._turn.alone():
             if position <= self._position:
                 return
-            known = len(
-                list(takewhile(lambda pair: pair[0] == pair[1], zip(self._applied, log.segments, strict=False)))
-            )
-            shortened = known == len(log.segments) < len(self._applied)
-            if known == 0 or shortened or self._starts[-1] > GARBAGE * len(self._slot_of):
+            known = self._known(log)
+            rows = [load(segment, read) for segment in log.segments[known:]]  # may fail: nothing is changed yet
+            if known == 0:
                 self._clear()
-                known = 0
             # A merged segment says all that its parts said, in their order, deletes included: after them it
             # changes only what came later.
-            self._applied = self._applied[:known]
-            for segment in log.segments[known:]:
-                self._apply(load(segment, read))
-                self._applied.append(segment)
-            self._position = position
+            for part in rows:
+                self._apply(part)
+            self._applied, self._position = log.segments, position
 
     def search(self, queries: Vectors, k: int) -> list[list[tuple[Point, float]]]:
         """queries (m, d) -> for each, its at most k nearest points and their scores."""
@@ -75,9 +69,17 @@ class Live:
             new = sum(id_ not in self._slot_of for id_ in set(rows.ids))
             return len(self._slot_of) - gone + new
 
+    def _known(self, log: Log) -> int:
+        """How many of the log's segments need not be applied again; 0 to start anew."""
+        same = [here == there for here, there in zip(self._applied, log.segments, strict=False)]
+        known = [*same, False].index(False)
+        shortened = known == len(log.segments) < len(self._applied)
+        littered = self._starts[-1] > GARBAGE * len(self._slot_of)
+        return 0 if shortened or littered else known
+
     def _clear(self) -> None:
         self._index: Index = INDEXES["faiss"](self.dim, self.metric)
-        self._applied = []
+        self._applied = ()
         self._slot_of: dict[str, int] = {}
         self._rows: list[Rows] = []
         self._starts: list[int] = [0]  # first slot of each rows, and the next free one

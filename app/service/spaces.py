@@ -78,11 +78,11 @@ class Spaces(Resources):
         return self.put_anchors(name, Rows([], nothing, [], ids), if_match)
 
     def anchors(self, name: str) -> AnchorSet:
-        return self.steady(name, self.anchors_of)
+        def read(record: Record) -> AnchorSet:
+            space = Space.of(record)
+            return self._cached(space.log.segments, space.dim)
 
-    def anchors_of(self, record: Record) -> AnchorSet:
-        space = Space.of(record)
-        return self._cached(space.log.segments, space.dim)
+        return self.steady(name, read)
 
     def anchors_with(self, name: str, ids: list[str]) -> AnchorSet:
         """NotFound if one is missing."""

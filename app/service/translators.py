@@ -108,16 +108,16 @@ class Translators(Resources):
     def translate(self, name: str, vectors: Vectors) -> Translation:
         """vectors (n, d1) of the source. NotFound, WrongDimension."""
         record, affine = self.steady(name, lambda record: (record, self._map(record.value["weights"])))
-        source = self.spaces.get(pair_of(record)[0])
+        source, target = self.ends(record)
         check_width(source.name, Space.of(source), vectors)
         translated = affine(torch.from_numpy(vectors)).numpy()
         check_length(translated)
-        return Translation(translated, record, self.is_stale(record))
+        return Translation(translated, record, is_stale(record, source, target))
 
-    def is_stale(self, record: Record) -> bool:
-        """Whether anchors were put or deleted since it was fitted."""
-        source, target = (self.spaces.get(space) for space in pair_of(record))
-        return bool(record.value["anchors"] != anchors_used(source, target))
+    def ends(self, record: Record) -> tuple[Record, Record]:
+        """Its two spaces."""
+        source, target = pair_of(record)
+        return self.spaces.get(source), self.spaces.get(target)
 
     def _fitted(self, name: str, current: Record | None, spec: Spec) -> Write | None:
         """None if `current` is the same translator, fitted on the same anchors."""
@@ -176,6 +176,11 @@ def pair_of(record: Record) -> tuple[str, str]:
 def anchors_used(source: Record, target: Record) -> dict[str, int]:
     """The versions of the two anchor sets: a translator fitted on others is stale."""
     return {side: Space.of(record).anchors_version for side, record in (("source", source), ("target", target))}
+
+
+def is_stale(record: Record, source: Record, target: Record) -> bool:
+    """Whether anchors were put or deleted since the translator was fitted."""
+    return bool(record.value["anchors"] != anchors_used(source, target))
 
 
 def check_two(source: str, target: str) -> None:

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
-from app.errors import InvalidVectors, OverLimit
+from app.errors import CorruptStore, InvalidVectors, OverLimit
 from app.service.spaces import Space
 from app.service.translators import Spec
-from app.store.rows import Rows
+from app.store.rows import Log, Rows
 
 
 def rows(ids, start=1.0, deletes=()):
@@ -87,3 +87,13 @@ def test_an_answer_has_a_limit(collection):
     collection.put_points("c", rows("ab"), None)
     with pytest.raises(OverLimit, match="queries x k"):
         collection.search("c", np.ones((201, 2), np.float32), 1000, None, None)
+
+
+def test_points_that_cannot_be_read_leave_those_in_memory_as_they_are(collection):
+    collection.put_points("c", rows("ab"), None)
+    record = collection.get("c")
+    live = collection.live(record)
+    new = Log().append(rows("xy"), 2, collection.blob)
+    with pytest.raises(CorruptStore):
+        live.catch_up(record.position + 1, new, collection.blob)  # its blobs were never stored
+    assert [point.id for point in live.points([*"abxy"])] == ["a", "b"]
