@@ -28,3 +28,16 @@ class AnchorSet:
         """(len(ids), d), in the order asked for; every id must be present."""
         row_of = {id_: row for row, id_ in enumerate(self.ids)}
         return self.vectors[[row_of[id_] for id_ in ids]]
+
+    def without(self, ids: list[str]) -> "AnchorSet":
+        """The anchors with other ids."""
+        known = set(ids)
+        left = [row for row, id_ in enumerate(self.ids) if id_ not in known]
+        return AnchorSet([self.ids[row] for row in left], self.vectors[left])
+
+    def sample(self, count: int, rng: np.random.Generator) -> "AnchorSet":
+        """All where there are no more than `count`."""
+        if len(self) <= count:
+            return self
+        rows = np.sort(rng.choice(len(self), count, replace=False))
+        return AnchorSet([self.ids[row] for row in rows], self.vectors[rows])

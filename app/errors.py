@@ -6,7 +6,7 @@ DomainError
     │   ├── InvalidVectors       NaN, inf, ragged, empty, booleans, strings; names the row
     │   ├── WrongDimension       vectors of another width than the space
     │   ├── SameSpace            source and target are one space
-    │   └── OverLimit            more dimensions or results than the settings allow
+    │   └── OverLimit            more dimensions, results, spaces or factors than one call may have
     ├── MalformedBody            a body that cannot be read at all
     ├── UnsupportedMediaType     a Content-Type without a codec
     ├── NotAcceptable            an Accept without a codec
@@ -49,7 +49,7 @@ class SameSpace(InvalidInput):
 
 
 class OverLimit(InvalidInput):
-    """More dimensions or results than the settings allow."""
+    """More dimensions, results, spaces or factors than one call may have."""
 
 
 class MalformedBody(ServiceError):

@@ -1,36 +1,37 @@
-"""The fused form of every linear translation: y = x W + b, served as one product."""
+"""The fused form of every affine translation: y = x W + b, served as one product."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
-from safetensors.torch import load, save
 from torch import Tensor
 
 from models.errors import DimensionMismatch
+from models.maps import Map
 
 
 @dataclass(frozen=True)
-class Affine:
+class Affine(Map):
     """`weight` (d1, d2), `bias` (d2,)."""
 
+    kind: ClassVar[str] = "affine"
     weight: Tensor
     bias: Tensor
 
-    def __call__(self, x: Tensor) -> Tensor:
-        """x (n, d1) -> (n, d2), in the precision of x; integers count as single precision."""
-        if x.ndim != 2 or x.shape[1] != self.weight.shape[0]:
-            raise DimensionMismatch(
-                f"this map takes (n, {self.weight.shape[0]}) vectors, got {tuple(x.shape)}",
-                expected=self.weight.shape[0],
-                got=x.shape[-1],
-            )
-        x = x if x.is_floating_point() else x.float()
+    @property
+    def dims(self) -> tuple[int, int]:
+        d1, d2 = self.weight.shape
+        return d1, d2
+
+    def apply(self, x: Tensor) -> Tensor:
         return torch.addmm(self.bias.to(x.dtype), x, self.weight.to(x.dtype))
 
-    def to_bytes(self) -> bytes:
-        """float32 safetensors: what is stored and served."""
-        return save({"weight": self.weight.float().contiguous(), "bias": self.bias.float().contiguous()})
-
-    @classmethod
-    def from_bytes(cls, data: bytes) -> "Affine":
-        return cls(**load(data))
+    def then(self, after: "Affine") -> "Affine":
+        """Both hops as one map: x -> after(self(x)). DimensionMismatch."""
+        if self.dims[1] != after.dims[0]:
+            raise DimensionMismatch(
+                f"the second map takes {after.dims[0]} dimensions, the first gives {self.dims[1]}",
+                expected=after.dims[0],
+                got=self.dims[1],
+            )
+        return Affine(self.weight @ after.weight, self.bias @ after.weight + after.bias)

@@ -11,6 +11,7 @@ from torch import Tensor
 from models.affine import Affine
 from models.errors import DimensionMismatch, InvalidOption, NotFitted, TooFewAnchors
 from models.folds import Folds, row_space
+from models.maps import Map
 from models.moments import Moments
 
 LEAST_ANCHORS = 2
@@ -36,12 +37,44 @@ class Option:
         return float(value)
 
 
+@dataclass(frozen=True)
+class Solution:
+    """What a linear method makes of the moments: W = source · back maps centred anchors."""
+
+    source: Tensor  # (d1, r)
+    back: Tensor  # (r, d2)
+    codes: Tensor | None = None  # (d2, r) directions of the target in which both sides are compared
+    strength: Tensor | None = None  # (r,) in [0, 1], descending: how much the anchors share along each
+
+    @property
+    def weight(self) -> Tensor:
+        """(d1, d2)"""
+        return self.source @ self.back
+
+    @property
+    def rank(self) -> int:
+        """Directions of the source that it translates."""
+        return self.source.shape[1]
+
+
+@dataclass(frozen=True)
+class Trial:
+    """A map at work on rows that it was not fitted on, all in the same k coordinates of the target."""
+
+    predicted: Tensor  # (g, k) of the held-out rows
+    y: Tensor  # (g, k) their counterparts
+    mean: Tensor  # (k,) of the target anchors it was fitted on
+    sample: Tensor  # (t, k) translations of anchors it was fitted on
+    moments: Moments | None = None  # of linear methods
+    solution: Solution | None = None
+
+
 class Method(ABC):
     """One way to translate. A subclass is one file and one line in the registry."""
 
     name: ClassVar[str]
     options: ClassVar[Mapping[str, Option]] = {}
-    affine_: Affine
+    map_: Map
     rank_: int  # directions of the source that the anchors let it translate
 
     @classmethod
@@ -50,8 +83,8 @@ class Method(ABC):
         return [cls(**options)]
 
     @classmethod
-    def suits(cls, d1: int, d2: int) -> bool:  # noqa: ARG003  most methods map any widths
-        """Whether it can map d1 dimensions to d2; `fit` says why not."""
+    def suits(cls, n: int, d1: int, d2: int) -> bool:  # noqa: ARG003  most methods map any widths
+        """Whether a choice should try it on n anchors of d1 and d2 dimensions; `fit` says why not."""
         return True
 
     def parameters(self) -> dict[str, float]:
@@ -63,49 +96,74 @@ class Method(ABC):
 
     def transform(self, x: Tensor) -> Tensor:
         """x (n, d1) -> (n, d2). NotFitted, DimensionMismatch."""
-        if not hasattr(self, "affine_"):
+        if not hasattr(self, "map_"):
             raise NotFitted(f"{type(self).__name__} is not fitted: call fit(x, y) first")
-        return self.affine_(x)
+        return self.map_(x)
 
-    def held_out(self, folds: Folds) -> Tensor:
-        """(m, d2): every evaluated row, translated by a map that was fitted without it."""
-        out = torch.empty_like(folds.held_out_y)
-        for fold in range(folds.count):
-            rows = folds.evaluated_fold == fold
-            train = folds.fold_of != fold
-            fitted = self.fit(folds.x[train], folds.y[train])
-            out[rows] = fitted.transform(folds.x[folds.evaluated[rows]])
-        return out
+    def trial(self, folds: Folds, fold: int) -> Trial:
+        """Fitted without the rows of `fold`, at work on them."""
+        x, y = folds.x, folds.y
+        train, rows = folds.train(fold), folds.rows(fold)
+        self.fit(x[train], y[train])
+        sample = self.transform(x[folds.sample(fold)])
+        return Trial(self.transform(x[rows]), y[rows], y[train].mean(0), sample)
+
+    def settle(self, folds: Folds) -> Trial:
+        """Fitted on all anchors, which `map_` then is; the trial's rows are the anchors themselves."""
+        self.fit(folds.x, folds.y)
+        sample = self.transform(folds.x[folds.sample()])
+        return Trial(sample, folds.y[folds.sample()], folds.y.mean(0), sample)
 
 
 class LinearMethod(Method):
     """A method that needs no more than the moments of the anchors: it only writes `solve`."""
 
     @abstractmethod
-    def solve(self, moments: Moments) -> tuple[Tensor, int]:
-        """The map W (d1, d2) of the centred anchors, and its rank."""
+    def solve(self, moments: Moments) -> Solution:
+        """The map of the centred anchors."""
 
     def fit(self, x: Tensor, y: Tensor) -> Self:
         x, y = check_pairs(x, y)
         (x, basis_x), (y, basis_y) = row_space(x), row_space(y)
-        moments = Moments.of(x, y)
-        weight, self.rank_ = self.solve(moments)
-        weight = basis_x @ weight @ basis_y.T  # back from the spans
-        mean_x, mean_y = basis_x @ moments.mean_x, basis_y @ moments.mean_y
-        self.affine_ = Affine(weight, mean_y - mean_x @ weight)
+        return self.fit_moments(Moments.of(x, y), basis_x, basis_y)
+
+    def fit_moments(
+        self, moments: Moments, basis_x: Tensor | None = None, basis_y: Tensor | None = None
+    ) -> Self:
+        """From moments alone, streamed or merged; of codes in orthonormal bases (d, k), if those are given."""
+        self._learn(moments, self.solve(moments), basis_x, basis_y)
         return self
 
-    def held_out(self, folds: Folds) -> Tensor:
-        (x, _), (_, basis_y) = folds.span_x, folds.span_y
-        out = torch.empty_like(folds.held_out_y)
-        for fold, moments in enumerate(folds.moments):
-            rows = folds.evaluated_fold == fold
-            centred = x[folds.evaluated[rows]] - moments.mean_x
-            out[rows] = (centred @ self.solve(moments)[0] + moments.mean_y) @ basis_y.T
-        return out
+    def _learn(self, moments: Moments, solution: Solution, basis_x: Tensor | None, basis_y: Tensor | None) -> None:
+        weight, mean_x, mean_y = solution.weight, moments.mean_x, moments.mean_y
+        if basis_x is not None:
+            weight, mean_x = basis_x @ weight, basis_x @ mean_x
+        if basis_y is not None:
+            weight, mean_y = weight @ basis_y.T, basis_y @ mean_y
+        self.map_ = Affine(weight, mean_y - mean_x @ weight)
+        self.rank_ = solution.rank
+
+    def trial(self, folds: Folds, fold: int) -> Trial:
+        """In the coordinates of the anchors' spans, in single precision: it only ranks candidates."""
+        x, y, rows = folds.span_x[0], folds.span_y[0], folds.rows(fold)
+        return self._trial(x[rows].float(), y[rows].float(), x[folds.sample(fold)].float(), folds.quick_moments[fold])
+
+    def settle(self, folds: Folds) -> Trial:
+        (x, basis_x), (y, basis_y), rows = folds.span_x, folds.span_y, folds.sample()
+        trial = self._trial(x[rows], y[rows], x[rows], folds.whole)
+        assert trial.solution
+        self._learn(folds.whole, trial.solution, basis_x, basis_y)
+        return trial
+
+    def _trial(self, x: Tensor, y: Tensor, sample: Tensor, moments: Moments) -> Trial:
+        solution = self.solve(moments)
+        predicted, sample = (
+            (v - moments.mean_x) @ solution.source @ solution.back + moments.mean_y for v in (x, sample)
+        )
+        return Trial(predicted, y, moments.mean_y, sample, moments, solution)
 
 
-def check_pairs(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+def check_pairs(x: Tensor, y: Tensor, least: int = LEAST_ANCHORS) -> tuple[Tensor, Tensor]:
     """Both as float64: solves are made in double precision, maps are served in single."""
     if x.ndim != 2 or y.ndim != 2 or len(x) != len(y):
         raise DimensionMismatch(
@@ -113,10 +171,10 @@ def check_pairs(x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
             expected="(n, d1) and (n, d2)",
             got=[list(x.shape), list(y.shape)],
         )
-    if len(x) < LEAST_ANCHORS:
+    if len(x) < least:
         raise TooFewAnchors(
-            f"a translation needs at least {LEAST_ANCHORS} shared anchors, got {len(x)}",
-            expected=LEAST_ANCHORS,
+            f"this needs at least {least} shared anchors, got {len(x)}: put more under the same ids into both spaces",
+            expected=least,
             got=len(x),
         )
     return x.double(), y.double()

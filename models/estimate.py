@@ -1,26 +1,51 @@
-"""From paired anchors to one fitted method and an honest account of it.
+"""From paired anchors to one fitted method, the score to compare with, and an honest account of both.
 
-Candidates are cross-validated on the anchors, by the loss of the caller's objective. The simplest within
-one standard error of the best wins (Breiman et al. 1984, "Classification and Regression Trees", 3.4.3), the
-error being that of the paired difference. The quality of a fold is taken from the candidate that the *other*
-folds choose, so the figures are not flattered by having chosen among many.
+Candidates, a method's variant with a score each, are cross-validated on the anchors by the loss of the caller's
+objective. The simplest kind within one standard error of the best wins (Breiman et al. 1984, "Classification and
+Regression Trees", 3.4.3), the error being that of the paired difference; of what learned, the best. The quality of a
+fold is taken from the candidate that the *other* rows choose, so the figures are not flattered by the choice.
 """
 
-from collections.abc import Mapping
+import time
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from itertools import zip_longest
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from models.base import Method, check_pairs
-from models.errors import InvalidOption, UnknownMethod
+from models.base import Method, Trial, check_pairs
+from models.errors import InvalidOption
 from models.folds import LEAST_GALLERY, Folds
-from models.measures import NEIGHBOURS, OBJECTIVES, Estimate, Loss, Outcomes, average
+from models.measures import NEIGHBOURS, Estimate, Outcomes, average, coldest, cosines, proportion, ranks
+from models.objectives import Head, Objective, Retrieval, objective_named
 from models.registry import METHODS, candidates
+from models.scores import Fitted, Score, scores_for, similarities
 
 FEW = 30  # held-out rows below which an interval is rough
+BUDGET = 30.0  # seconds that trying candidates may take; those that would start later are dropped
+
+
+@dataclass(frozen=True)
+class Tried:
+    """A candidate and what became of the held-out rows."""
+
+    method: Method
+    score: Score
+    losses: Tensor  # (m, settings) of the objective
+    reciprocal: Tensor  # (m,) 1 / rank
+
+    @property
+    def loss(self) -> Tensor:
+        """(m,)"""
+        return coldest(self.losses)
+
+    @property
+    def kind(self) -> int:
+        """0 the target mean, 1 identity, 2 what learned from the anchors."""
+        return ["mean", "identity", self.method.name].index(self.method.name)
 
 
 @dataclass(frozen=True)
@@ -29,7 +54,9 @@ class Candidate:
 
     method: str
     parameters: Mapping[str, float]
+    score: str
     loss: Estimate
+    mrr: Estimate
     chosen: bool
 
 
@@ -40,20 +67,31 @@ class Report:
     method: str
     parameters: Mapping[str, float]
     objective: str
-    score: str
+    score: Mapping[str, Any]
     anchors: int
     held_out: int
     folds: int
+    repeats: int  # times the anchors were cut into folds for the choice; figures are of the first
     gallery: int  # held-out rows that a counterpart is looked for among
     seed: int
     support_rank: int
     quality: Mapping[str, Estimate]
     baselines: Mapping[str, Mapping[str, Estimate]]
     candidates: list[Candidate]
+    dropped: list[str]  # methods with candidates that the time did not suffice for
     warnings: list[str]
 
     def to_dict(self) -> dict[str, Any]:
         return asdict(self)
+
+
+@dataclass(frozen=True)
+class Estimated:
+    """A fitted method, the score that its translations are compared by, and the report."""
+
+    method: Method
+    score: Fitted
+    report: Report
 
 
 def estimate(
@@ -63,47 +101,44 @@ def estimate(
     objective: str = "retrieval",
     options: Mapping[str, Any] | None = None,
     seed: int = 0,
-) -> tuple[Method, Report]:
+    head: Head | None = None,
+    budget: float = BUDGET,
+) -> Estimated:
     """Fit x (n, d1) -> y (n, d2). UnknownMethod, InvalidOption, TooFewAnchors, DimensionMismatch."""
     x, y = check_pairs(x, y)
-    loss_of = objective_named(objective)
-    tried = contenders(method, options or {}, x.shape[1], y.shape[1])
+    goal = objective_named(objective, head)
+    methods = contenders(method, options or {}, len(x), x.shape[1], y.shape[1])
     folds = Folds(x, y, seed)
-    outcomes = [judged(candidate.held_out(folds), folds) for candidate in tried]
-    losses = torch.stack([loss_of(outcome) for outcome in outcomes])  # (candidates, m)
-    best = simplest_good(losses)
-    chosen = tried[best].fit(x, y)
-    quality = cross_fitted(outcomes, losses, best, folds).quality(seed)
+    tried, dropped = trials(methods, folds, goal, time.monotonic() + budget)
+    best = chosen(tried)
+    final = tried[best].method.settle(folds)
+    outcomes = cross_fitted(tried, folds)
+    quality = outcomes.quality(seed)
     baselines = {name: outcome.quality(seed) for name, outcome in baseline_outcomes(folds).items()}
     report = Report(
-        method=chosen.name,
-        parameters=chosen.parameters(),
+        method=tried[best].method.name,
+        parameters=tried[best].method.parameters(),
         objective=objective,
-        score="cosine",
+        score=tried[best].score.to_dict(),
         anchors=len(x),
         held_out=len(folds.evaluated),
-        folds=folds.count,
+        folds=folds.parts,
+        repeats=folds.repeats,
         gallery=folds.gallery,
         seed=seed,
-        support_rank=chosen.rank_,
+        support_rank=tried[best].method.rank_,
         quality=quality,
         baselines=baselines,
-        candidates=table(tried, losses, best),
-        warnings=warnings(chosen, folds, quality, baselines),
+        candidates=table(tried, best),
+        dropped=dropped,
+        warnings=warnings(tried[best].method, folds, quality, baselines),
     )
-    return chosen, report
+    score = tried[best].score.fit(final, folds.basis_of(final.predicted))
+    return Estimated(tried[best].method, score, report)
 
 
-def objective_named(name: str) -> Loss:
-    if name not in OBJECTIVES:
-        raise UnknownMethod(
-            f"objective must be one of {list(OBJECTIVES)}, got {name!r}", expected=list(OBJECTIVES), got=name
-        )
-    return OBJECTIVES[name]
-
-
-def contenders(method: str, options: Mapping[str, Any], d1: int, d2: int) -> list[Method]:
-    """Every variant to try, simplest first."""
+def contenders(method: str, options: Mapping[str, Any], n: int, d1: int, d2: int) -> list[Method]:
+    """Every variant to try, the first of every method before the second of any."""
     if method != "auto":
         return candidates(method, options)
     if options:
@@ -112,45 +147,92 @@ def contenders(method: str, options: Mapping[str, Any], d1: int, d2: int) -> lis
             expected=[],
             got=sorted(options),
         )
-    suited = [name for name, kind in METHODS.items() if kind.suits(d1, d2)]
-    return [candidate for name in suited for candidate in candidates(name, {})]
+    suited = [candidates(name, {}) for name, kind in METHODS.items() if kind.suits(n, d1, d2)]
+    return [variant for turn in zip_longest(*suited) for variant in turn if variant is not None]
 
 
-def judged(predicted: Tensor, folds: Folds) -> Outcomes:
-    return Outcomes.of(predicted, folds.held_out_y, folds.held_out_mean, folds.evaluated_fold)
+def trials(
+    methods: list[Method], folds: Folds, objective: Objective, deadline: float
+) -> tuple[list[Tried], list[str]]:
+    """All methods with their scores, until `deadline`; the names of those with variants left out."""
+    tried: list[Tried] = []
+    for index, method in enumerate(methods):
+        if tried and time.monotonic() > deadline:
+            return tried, sorted({late.name for late in methods[index:]})
+        tried += list(tried_with_scores(method, folds, objective))
+    return tried, []
 
 
-def simplest_good(losses: Tensor) -> int:
-    """losses (candidates, m), simplest first -> the first whose paired excess is within one standard error."""
-    excess = losses - losses[losses.mean(1).argmin()]
-    error = excess.std(1) / losses.shape[1] ** 0.5
-    return int((excess.mean(1) <= error).nonzero()[0])
-
-
-def cross_fitted(outcomes: list[Outcomes], losses: Tensor, best: int, folds: Folds) -> Outcomes:
-    """Each fold's outcomes, of the candidate that the other folds choose; a choice needs two rows."""
-    result = outcomes[best]
+def tried_with_scores(method: Method, folds: Folds, objective: Objective) -> Iterator[Tried]:
+    """One candidate for each score; only one, by retrieval, where the objective does not depend on it."""
+    found: dict[Score, list[tuple[Tensor, Tensor, Tensor]]] = {}
     for fold in range(folds.count):
-        rows = folds.evaluated_fold == fold
-        if (~rows).sum() > 1:
-            result = result.where(rows, outcomes[simplest_good(losses[:, ~rows])])
-    return result
+        trial = method.trial(folds, fold)
+        for score, similarity in similarities(trial, list(found) or scores_for(trial)).items():
+            loss = objective.of(trial, similarity, folds)
+            by_score = loss if objective.by_score else Retrieval().of(trial, similarity, folds)
+            found.setdefault(score, []).append((loss, by_score, 1 / ranks(similarity)))
+    rows = {s: [folds.by_row(list(part)) for part in zip(*parts, strict=True)] for s, parts in found.items()}
+    if not objective.by_score:
+        best = min(rows, key=lambda score: float(coldest(rows[score][1]).mean()))
+        rows = {best: rows[best]}
+    for score, (loss, _, reciprocal) in rows.items():
+        yield Tried(method, score, loss, reciprocal)
+
+
+def chosen(tried: list[Tried], rows: Tensor | slice = slice(None)) -> int:
+    """The simplest kind within one standard error of the best: target mean, identity, or the best that learned."""
+    losses = torch.stack([coldest(candidate.losses[rows]) for candidate in tried])  # (candidates, m)
+    means = losses.mean(1)
+    excess = losses - losses[means.argmin()]
+    good = excess.mean(1) <= excess.std(1) / losses.shape[1] ** 0.5
+    simplest = min(tried[int(i)].kind for i in good.nonzero()[:, 0])
+    simple = torch.tensor([candidate.kind == simplest for candidate in tried])
+    return int(means.masked_fill(~simple, torch.inf).argmin())
+
+
+def cross_fitted(tried: list[Tried], folds: Folds) -> Outcomes:
+    """Of one partition, each fold's outcomes of the candidate that the other rows choose; a choice needs two rows."""
+    parts = []
+    for fold in range(folds.parts):
+        others = ~folds.inside(fold)[folds.evaluated]
+        candidate = tried[chosen(tried, others if others.sum() > 1 else slice(None))]
+        trial = candidate.method.trial(folds, fold)
+        parts.append(judged(trial, similarities(trial, [candidate.score])[candidate.score]))
+    return Outcomes.joined(parts)
+
+
+def judged(trial: Trial, similarity: Tensor) -> Outcomes:
+    return Outcomes.of(similarity, trial.predicted, trial.y, trial.mean)
 
 
 def baseline_outcomes(folds: Folds) -> dict[str, Outcomes]:
     """The target mean, and doing nothing (cut or padded with zeros where the widths differ)."""
-    x, d2 = folds.x[folds.evaluated], folds.y.shape[1]
-    return {
-        "mean": judged(folds.held_out_mean, folds),
-        "untranslated": judged(pad(x[:, :d2], (0, max(0, d2 - x.shape[1]))), folds),
-    }
+    d2 = folds.y.shape[1]
+    untouched = pad(folds.x[:, :d2], (0, max(0, d2 - folds.x.shape[1])))
+    parts: dict[str, list[Outcomes]] = {"mean": [], "untranslated": []}
+    for fold in range(folds.parts):
+        rows = folds.rows(fold)
+        y, mean = folds.y[rows], folds.y[folds.train(fold)].mean(0)
+        for name, predicted in (("mean", mean.expand_as(y)), ("untranslated", untouched[rows])):
+            parts[name].append(Outcomes.of(cosines(predicted, y), predicted, y, mean))
+    return {name: Outcomes.joined(outcomes) for name, outcomes in parts.items()}
 
 
-def table(tried: list[Method], losses: Tensor, best: int) -> list[Candidate]:
-    return [
-        Candidate(method.name, method.parameters(), average(loss), index == best)
-        for index, (method, loss) in enumerate(zip(tried, losses, strict=True))
+def table(tried: list[Tried], best: int) -> list[Candidate]:
+    """Best first."""
+    rows = [
+        Candidate(
+            candidate.method.name,
+            candidate.method.parameters(),
+            candidate.score.name,
+            average(candidate.loss),
+            proportion(candidate.reciprocal),
+            index == best,
+        )
+        for index, candidate in enumerate(tried)
     ]
+    return sorted(rows, key=lambda row: row.loss.mean)
 
 
 def warnings(

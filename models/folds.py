@@ -10,41 +10,62 @@ from models.moments import Moments
 FOLDS = 5
 LEAST_GALLERY = 2  # rows of a fold: a counterpart found among one proves nothing
 EVALUATED = 2000  # rows that are scored; a larger n is sampled
+SAMPLED = 1000  # translated anchors that hubs are measured with
+REPEATED = 1000  # few anchors are cut several times, until about so many rows were held out
+MOST_REPEATS = 10
 
 
 class Folds:
-    """x (n, d1), y (n, d2) float64, n >= 2. The same seed gives the same folds."""
+    """x (n, d1), y (n, d2) float64, n >= 2. The same seed gives the same folds.
+
+    Each of `repeats` partitions cuts the rows into `parts` folds; folds are numbered through all of them.
+    """
 
     def __init__(self, x: Tensor, y: Tensor, seed: int) -> None:
         self.x, self.y = x, y
         generator = torch.Generator().manual_seed(seed)
         n = len(x)
-        self.count = max(2, min(FOLDS, n // LEAST_GALLERY))
-        order = torch.randperm(n, generator=generator)
-        self.fold_of = torch.empty(n, dtype=torch.long)  # (n,)
-        self.fold_of[order] = torch.arange(n) % self.count
-        self.evaluated = order[:EVALUATED].sort().values  # (m,)
+        self.parts = max(2, min(FOLDS, n // LEAST_GALLERY))
+        self.repeats = max(1, min(MOST_REPEATS, REPEATED // n))
+        orders = [torch.randperm(n, generator=generator) for _ in range(self.repeats)]
+        self.order = orders[0]
+        self.fold_of = torch.empty(self.repeats, n, dtype=torch.long)  # (repeats, n)
+        for partition, order in enumerate(orders):
+            self.fold_of[partition, order] = torch.arange(n) % self.parts
+        self.evaluated = self.order[:EVALUATED].sort().values  # (m,)
 
     @property
-    def evaluated_fold(self) -> Tensor:
-        """(m,) the fold that each evaluated row was held out in."""
-        return self.fold_of[self.evaluated]
+    def count(self) -> int:
+        """Folds of all partitions."""
+        return self.parts * self.repeats
 
     @property
     def gallery(self) -> int:
         """Held-out rows that a counterpart is looked for among: those of one fold."""
-        return len(self.evaluated) // self.count
+        return len(self.evaluated) // self.parts
 
-    @property
-    def held_out_y(self) -> Tensor:
-        """(m, d2)"""
-        return self.y[self.evaluated]
+    def inside(self, fold: int) -> Tensor:
+        """(n,) whether a row is held out by `fold`."""
+        return self.fold_of[fold // self.parts] == fold % self.parts
 
-    @cached_property
-    def held_out_mean(self) -> Tensor:
-        """(m, d2) the target mean of the anchors that a row's fold was fitted on."""
-        means = torch.stack([self.moments[fold].mean_y for fold in range(self.count)])
-        return (means @ self.span_y[1].T)[self.evaluated_fold]
+    def rows(self, fold: int) -> Tensor:
+        """(g,) the evaluated rows of a fold."""
+        return self.evaluated[self.inside(fold)[self.evaluated]]
+
+    def train(self, fold: int) -> Tensor:
+        """(t,) all rows outside of a fold."""
+        return (~self.inside(fold)).nonzero()[:, 0]
+
+    def by_row(self, values: list[Tensor]) -> Tensor:
+        """A value (g, ...) for every row of every fold -> (m, ...), the mean of a row's values of all partitions."""
+        order = torch.cat([self.rows(fold) for fold in range(self.count)]).argsort(stable=True)
+        joined = torch.cat(values)[order]
+        return joined.reshape(len(self.evaluated), self.repeats, *joined.shape[1:]).mean(1)
+
+    def sample(self, fold: int | None = None) -> Tensor:
+        """At most SAMPLED rows, in random order; without a fold's if one is named."""
+        rows = self.order if fold is None else self.order[~self.inside(fold)[self.order]]
+        return rows[:SAMPLED]
 
     @cached_property
     def span_x(self) -> tuple[Tensor, Tensor]:
@@ -55,21 +76,44 @@ class Folds:
         return row_space(self.y)
 
     @cached_property
+    def whole(self) -> Moments:
+        """Of all anchors, in the coordinates of the spans."""
+        return Moments.of(self.span_x[0], self.span_y[0])
+
+    @cached_property
     def moments(self) -> list[Moments]:
-        """Per fold, the moments of all other folds, in the coordinates of the spans."""
+        """Per fold, those of all other folds."""
         x, y = self.span_x[0], self.span_y[0]
-        whole = Moments.of(x, y)
-        parts = [self.fold_of == fold for fold in range(self.count)]
-        return [whole - Moments.of(x[part], y[part]) for part in parts]
+        parts = [self.inside(fold) for fold in range(self.count)]
+        return [self.whole - Moments.of(x[part], y[part]) for part in parts]
+
+    @cached_property
+    def variance(self) -> float:
+        """Mean squared distance of an evaluated row to the mean of the target anchors."""
+        return float((self.y[self.evaluated] - self.y.mean(0)).square().sum(1).mean())
+
+    def basis_of(self, codes: Tensor) -> Tensor | None:
+        """(d2, k) that leads back from codes (g, k) in the target's span; None if they are full vectors."""
+        return self.span_y[1] if codes.shape[1] < self.y.shape[1] else None
+
+    def full(self, codes: Tensor) -> Tensor:
+        """codes (g, k) of the target's span, or full vectors -> (g, d2)."""
+        basis = self.basis_of(codes)
+        return codes if basis is None else codes @ basis.T.to(codes.dtype)
+
+    @cached_property
+    def quick_moments(self) -> list[Moments]:
+        """The same in single precision."""
+        return [moments.single() for moments in self.moments]
 
 
-def row_space(x: Tensor) -> tuple[Tensor, Tensor]:
-    """x (n, d) -> codes (n, r), basis (d, r) orthonormal, r = min(n, d), x = codes basisᵀ exactly.
+def row_space(x: Tensor) -> tuple[Tensor, Tensor | None]:
+    """x (n, d) -> codes (n, r), basis (d, r) orthonormal, x = codes basisᵀ exactly; no basis where it is I.
 
     Linear methods commute with rotations, so with fewer anchors than dimensions they may be solved
     in the anchors' own span: O(n³) instead of O(d³).
     """
     if len(x) >= x.shape[1]:
-        return x, torch.eye(x.shape[1], dtype=x.dtype)
+        return x, None
     basis, triangle = torch.linalg.qr(x.T)
     return triangle.T, basis

@@ -8,7 +8,6 @@ from torch import Tensor
 from models.affine import Affine
 from models.base import Method, check_pairs
 from models.errors import DimensionMismatch
-from models.folds import Folds
 
 
 class Identity(Method):
@@ -17,22 +16,18 @@ class Identity(Method):
     name: ClassVar[str] = "identity"
 
     @classmethod
-    def suits(cls, d1: int, d2: int) -> bool:
+    def suits(cls, n: int, d1: int, d2: int) -> bool:
         return d1 == d2
 
     def fit(self, x: Tensor, y: Tensor) -> Self:
         x, y = check_pairs(x, y)
         d1, d2 = x.shape[1], y.shape[1]
-        if not self.suits(d1, d2):
+        if d1 != d2:
             raise DimensionMismatch(
                 f"identity needs two spaces of one dimension, got {d1} and {d2}: choose another method, or 'auto'",
                 expected=d1,
                 got=d2,
             )
         self.rank_ = d1
-        self.affine_ = Affine(torch.eye(self.rank_, dtype=x.dtype), torch.zeros(self.rank_, dtype=x.dtype))
+        self.map_ = Affine(torch.eye(self.rank_, dtype=x.dtype), torch.zeros(self.rank_, dtype=x.dtype))
         return self
-
-    def held_out(self, folds: Folds) -> Tensor:
-        """It learns nothing, so every row is as good as held out."""
-        return self.fit(folds.x, folds.y).transform(folds.x[folds.evaluated])

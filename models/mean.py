@@ -2,10 +2,7 @@
 
 from typing import ClassVar
 
-import torch
-from torch import Tensor
-
-from models.base import LinearMethod
+from models.base import LinearMethod, Solution
 from models.moments import Moments
 
 
@@ -14,5 +11,6 @@ class Mean(LinearMethod):
 
     name: ClassVar[str] = "mean"
 
-    def solve(self, moments: Moments) -> tuple[Tensor, int]:
-        return torch.zeros_like(moments.sxy), 0
+    def solve(self, moments: Moments) -> Solution:
+        d1, d2 = moments.sxy.shape
+        return Solution(moments.sxy.new_zeros(d1, 0), moments.sxy.new_zeros(0, d2))

@@ -2,17 +2,24 @@
 
 A measure keeps one value per held-out row, so that any two translations can be compared in pairs
 and every figure gets an interval.
+
+Retrieval is reported as ranks but chosen by surprise, the contrastive loss
+    log(1 + Σ_j exp((s_ij - s_ii) / τ))      van den Oord et al. 2018, "Representation learning with contrastive ...", eq. 4
+with the sum stretched to AMONG distractors: held-out galleries are small, so most ranks in them are 1 and tell
+good candidates from very good ones only by chance.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass
-from math import sqrt
+from math import inf, log, sqrt
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cosine_similarity, normalize
+from torch.nn.functional import cosine_similarity, normalize, softplus
 
 NEIGHBOURS = 10
+AMONG = 2000  # stored vectors that a counterpart should be found among
+TEMPERATURES = (0.02, 0.05, 0.1, 0.2, 0.4)
 Z95 = 1.959964  # two-sided 95 % of the normal distribution
 RESAMPLES = 1000
 SMALLEST = torch.finfo(torch.float64).tiny  # a length below which a vector counts as zero
@@ -29,37 +36,34 @@ class Estimate:
 
 @dataclass(frozen=True)
 class Outcomes:
-    """Per held-out row, all (m,): what became of it."""
+    """Per held-out row, all (m,) unless said: what became of it."""
 
-    rank: Tensor  # of the own counterpart in the gallery, by cosine, from 1; ties count half
+    rank: Tensor  # of the own counterpart in the gallery, by the score, from 1; ties count half
+    surprise: Tensor  # (m, temperatures) of finding the own counterpart among AMONG
     overlap: Tensor  # share of the native 10 nearest in the gallery that the translation finds too
     error: Tensor  # ‖ŷ - y‖²
     spread: Tensor  # ‖y - mean‖², the error of the target mean
     cosine: Tensor  # cos(ŷ - mean, y - mean)
 
     @classmethod
-    def of(cls, predicted: Tensor, y: Tensor, mean: Tensor, fold: Tensor) -> "Outcomes":
-        """predicted, y, mean (m, d), fold (m,). The gallery of a row is the y of its own fold.
+    def of(cls, similarity: Tensor, predicted: Tensor, y: Tensor, mean: Tensor) -> "Outcomes":
+        """Of one fold: similarity (g, g), own counterparts on the diagonal; predicted, y (g, d), mean (d,).
 
         Anchors that the map was fitted on must stay out of the gallery: translated vectors are drawn
         towards them, so they push the counterpart down as no stored vector would.
         """
-        rank, overlap = (torch.empty(len(y), dtype=torch.float64) for _ in range(2))
-        for rows in (fold == f for f in set(fold.tolist())):
-            similarity = cosines(predicted[rows], y[rows])  # (g, g)
-            rank[rows] = ranks(similarity)
-            overlap[rows] = overlaps(similarity, cosines(y[rows], y[rows]))
         return cls(
-            rank=rank,
-            overlap=overlap,
-            error=(predicted - y).square().sum(1),
-            spread=(y - mean).square().sum(1),
-            cosine=cosine_similarity(predicted - mean, y - mean, eps=SMALLEST),
+            rank=ranks(similarity),
+            surprise=surprises(similarity),
+            overlap=overlaps(similarity, cosines(y, y)),
+            error=(predicted - y).square().sum(1).double(),
+            spread=(y - mean).square().sum(1).double(),
+            cosine=cosine_similarity(predicted - mean, y - mean, eps=SMALLEST).double(),
         )
 
-    def where(self, rows: Tensor, other: "Outcomes") -> "Outcomes":
-        """`other` in `rows` (m,) bool, self elsewhere."""
-        return Outcomes(**{k: torch.where(rows, vars(other)[k], v) for k, v in vars(self).items()})
+    @classmethod
+    def joined(cls, parts: Sequence["Outcomes"]) -> "Outcomes":
+        return cls(**{name: torch.cat([vars(part)[name] for part in parts]) for name in vars(parts[0])})
 
     def quality(self, seed: int) -> dict[str, Estimate]:
         """Every figure of a report."""
@@ -73,19 +77,9 @@ class Outcomes:
         }
 
 
-def retrieval_loss(outcomes: Outcomes) -> Tensor:
-    """1 - reciprocal rank, (m,)."""
-    return 1 - 1 / outcomes.rank
-
-
-def reconstruction_loss(outcomes: Outcomes) -> Tensor:
-    """Squared error in units of the target's variance, (m,): its mean is 1 - R². Bare where there is none."""
-    variance = outcomes.spread.mean()
-    return outcomes.error / variance if variance > 0 else outcomes.error
-
-
-Loss = Callable[[Outcomes], Tensor]
-OBJECTIVES: Mapping[str, Loss] = {"retrieval": retrieval_loss, "reconstruction": reconstruction_loss}
+def coldest(surprise: Tensor) -> Tensor:
+    """surprise (m, temperatures) at the temperature that suits a candidate best, (m,)."""
+    return surprise[:, surprise.mean(0).argmin()]
 
 
 def cosines(x: Tensor, y: Tensor) -> Tensor:
@@ -99,6 +93,21 @@ def ranks(similarity: Tensor) -> Tensor:
     own = similarity.diagonal().unsqueeze(1)
     above, equal = (similarity > own).sum(1), (similarity == own).sum(1) - 1
     return 1 + above.double() + equal.double() / 2
+
+
+def surprises(similarity: Tensor) -> Tensor:
+    """similarity (g, g), own counterparts on the diagonal -> (g, temperatures) float64.
+
+    Temperatures are shares of the similarities' spread. Where all are equal, every row is as surprising as chance.
+    """
+    g = len(similarity)
+    itself = torch.eye(g, dtype=torch.bool)
+    spread = similarity[~itself].std() if g > 2 else similarity.std()
+    scaled = similarity / spread if spread > 0 else torch.zeros_like(similarity)
+    stretch = log((AMONG - 1) / (g - 1)) if g > 1 else 0.0
+    own, others = scaled.diagonal(), scaled.masked_fill(itself, -inf)
+    columns = [softplus(torch.logsumexp(others / t, 1) - own / t + stretch) for t in TEMPERATURES]
+    return torch.stack(columns, 1).double()
 
 
 def overlaps(similarity: Tensor, native: Tensor) -> Tensor:

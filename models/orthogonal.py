@@ -10,8 +10,8 @@ from typing import ClassVar
 import torch
 from torch import Tensor
 
-from models.base import LinearMethod
-from models.moments import TOLERANCE, Moments
+from models.base import LinearMethod, Solution
+from models.moments import Moments, thin_svd
 
 
 class Orthogonal(LinearMethod):
@@ -19,10 +19,8 @@ class Orthogonal(LinearMethod):
 
     name: ClassVar[str] = "orthogonal"
 
-    def solve(self, moments: Moments) -> tuple[Tensor, int]:
-        u, s, vt = torch.linalg.svd(moments.sxy, full_matrices=False)  # (d1, r), (r,), (r, d2)
-        rank = min(int((s > TOLERANCE * s[0]).sum()), moments.n - 1)
-        u, s, vt = u[:, :rank], s[:rank], vt[:rank]
+    def solve(self, moments: Moments) -> Solution:
+        u, s, v = thin_svd(moments.sxy)  # (d1, r), (r,), (d2, r)
+        u, s, v = (part[..., : moments.n - 1] for part in (u, s, v))
         energy = torch.sum(u * (moments.sxx @ u))  # ‖Xc U‖²
-        scale = s.sum() / energy if rank else 0.0
-        return scale * (u @ vt), rank
+        return Solution(s.sum() / energy * u, v.T, v, s / s[:1])

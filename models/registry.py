@@ -3,14 +3,41 @@
 from collections.abc import Mapping
 from typing import Any
 
+from models.affine import Affine
 from models.base import Method
 from models.errors import InvalidOption, UnknownMethod
 from models.identity import Identity
+from models.latentis import LatentisAffine, LatentisLinear, LatentisLOrtho, LatentisOrtho
+from models.low_rank import LowRank
+from models.maps import Map
 from models.mean import Mean
 from models.orthogonal import Orthogonal
+from models.reduced_rank import ReducedRank
+from models.residual import Residual, ResidualMap
 from models.ridge import Ridge
+from models.ridge_procrustes import RidgeProcrustes
+from models.whitened import Whitened
 
-METHODS: Mapping[str, type[Method]] = {method.name: method for method in (Mean, Identity, Orthogonal, Ridge)}
+METHODS: Mapping[str, type[Method]] = {
+    method.name: method
+    for method in (
+        Mean,
+        Identity,
+        Orthogonal,
+        LatentisOrtho,
+        LatentisLOrtho,
+        LowRank,
+        ReducedRank,
+        Ridge,
+        RidgeProcrustes,
+        Whitened,
+        LatentisLinear,
+        LatentisAffine,
+        Residual,
+    )
+}
+
+MAPS: Mapping[str, type[Map]] = {kind.kind: kind for kind in (Affine, ResidualMap)}
 
 
 def candidates(name: str, options: Mapping[str, Any]) -> list[Method]:

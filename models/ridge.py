@@ -10,7 +10,7 @@ from typing import ClassVar, Self
 
 from torch import Tensor
 
-from models.base import LinearMethod, Option
+from models.base import LinearMethod, Option, Solution
 from models.moments import Moments
 
 PENALTIES = (0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 1e-4, 1e-5)  # strong to weak: simple to flexible
@@ -32,7 +32,6 @@ class Ridge(LinearMethod):
         """Without a fixed penalty, one candidate for each of PENALTIES."""
         return [cls(**options)] if options else [cls(penalty) for penalty in PENALTIES]
 
-    def solve(self, moments: Moments) -> tuple[Tensor, int]:
+    def solve(self, moments: Moments) -> Solution:
         s, v = moments.principal  # (r,), (d1, r)
-        shrunk = moments.principal_cross / (s + self.penalty * s[:1]).unsqueeze(1)  # (r, d2)
-        return v @ shrunk, len(s)
+        return Solution(v / (s + self.penalty * s[:1]), moments.principal_cross)

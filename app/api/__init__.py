@@ -1,5 +1,12 @@
 """HTTP only: one router per noun, codecs, problem details, keys and limits."""
 
-from app.api import collections, info, spaces, translators
+from app.api import collections, comparison, disentanglement, info, spaces, translators
 
-ROUTERS = (spaces.router, translators.router, collections.router, info.router)
+ROUTERS = (
+    spaces.router,
+    translators.router,
+    collections.router,
+    comparison.router,
+    disentanglement.router,
+    info.router,
+)

@@ -14,7 +14,9 @@ from app.settings import Settings
 
 SCOPES = ("read", "write", "admin")  # each includes those before it
 OPEN = re.compile(r"/|/livez|/readyz|/docs|/openapi\.json|/swagger/[^/]*")
-COMPUTES = re.compile(r"/v1/translate|/v1/collections/[^/]+/(search|points/get)")
+COMPUTES = re.compile(
+    r"/v1/(translate|compare|spaces/[^/]+/disentanglement|collections/[^/]+/(search|points/get))"
+)
 
 
 @dataclass(frozen=True)

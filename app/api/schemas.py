@@ -10,6 +10,7 @@ from pydantic import (
     BeforeValidator,
     ConfigDict,
     Field,
+    FiniteFloat,
     InstanceOf,
     JsonValue,
     PrivateAttr,
@@ -22,6 +23,8 @@ from app.index import METRICS
 from app.service.resources import etag_of
 from app.store import Record
 from app.store.rows import Rows
+from models.comparison import MEASURES
+from models.disentanglement import Disentanglement
 from models.estimate import Report
 from models.measures import OBJECTIVES
 from models.registry import METHODS
@@ -130,6 +133,39 @@ class TranslateIn(In):
         if (self.translator is None) == (self.source is None or self.target is None):
             raise ValueError("give either `translator`, or both `source` and `target`")
         return self
+
+
+class CompareIn(In):
+    """Two spaces or more, and the measures to compare them by; all, if none are named."""
+
+    spaces: Annotated[list[Name], Field(min_length=2)]
+    measures: Annotated[
+        list[Annotated[str, Field(json_schema_extra={"enum": list(MEASURES)})]], Field(min_length=1)
+    ] = list(MEASURES)
+
+    @model_validator(mode="after")
+    def _each_once(self) -> Self:
+        name, times = Counter(self.spaces).most_common(1)[0]
+        if times > 1:
+            raise ValueError(f"space {name!r} stands {times} times: name each space once")
+        return self
+
+
+class FactorsIn(In):
+    """factors[name][id] is the value of a latent factor at the anchor `id`; every factor for the same anchors."""
+
+    factors: Annotated[
+        dict[
+            Annotated[str, StringConstraints(min_length=1, max_length=128)],
+            Annotated[
+                dict[Annotated[str, StringConstraints(min_length=1, max_length=512)], FiniteFloat],
+                Field(min_length=1),
+            ],
+        ],
+        Field(
+            min_length=1, json_schema_extra={"examples": [{"size": {"a": 0.5, "b": 1}, "hue": {"a": 0, "b": 2}}]}
+        ),
+    ]
 
 
 class CollectionIn(In):
@@ -275,6 +311,44 @@ class TranslateOut(BaseModel):
     translator: str
     version: int
     stale: bool
+
+
+class ProfileOut(BaseModel):
+    """One space by itself; null where it does not vary."""
+
+    space: str
+    dim: int
+    anchors: int
+    participation_ratio: float | None
+    spectrum: list[float]
+
+
+class CompareOut(BaseModel):
+    """Every matrix has a row and a column for each of `spaces`, in their order.
+
+    `anchors` counts what a pair shares; at most 5000 are read. A figure is null where that is too few for it, or a
+    space does not vary.
+    """
+
+    spaces: list[str]
+    anchors: list[list[int]]
+    measures: dict[str, list[list[float | None]]]
+    profiles: list[ProfileOut]
+
+
+class DisentanglementOut(BaseModel):
+    """For each factor how well it is read out of the space; `anchors` counts those with values, at most 5000 read.
+
+    `r2`: on random folds. `r2_quadrants`, `r2_conditions`: on combinations of all factors, or of the other
+    factors, each left out of training in turn; 1 - MSE / Var with Var over all anchors, so predicting the mean of
+    the training rows scores 0 in `r2` and `r2_conditions`, and less in `r2_quadrants`. `ccgp`: accuracy of high
+    against low in a condition that was left out. `parallelism`: cosine of the directions from low to high between
+    conditions. Null where a figure is not defined; `notes` say why.
+    """
+
+    space: str
+    anchors: int
+    factors: dict[str, Disentanglement]
 
 
 class PointOut(BaseModel):

@@ -11,6 +11,7 @@ import torch
 
 from app.index import FAISS_VERSION, METRICS, gpus
 from app.settings import Settings
+from models.comparison import MEASURES
 from models.measures import OBJECTIVES
 from models.registry import METHODS
 
@@ -28,6 +29,7 @@ class Info:
     methods: Mapping[str, Mapping[str, Any]]
     objectives: list[str]
     metrics: list[str]
+    measures: Mapping[str, Mapping[str, Any]]
     media_types: list[str]
 
 
@@ -47,12 +49,18 @@ def info(settings: Settings, media_types: list[str]) -> Info:
         methods={"auto": {}} | {name: options_of(name) for name in METHODS},
         objectives=list(OBJECTIVES),
         metrics=list(METRICS),
+        measures={name: meaning_of(name) for name in MEASURES},
         media_types=media_types,
     )
 
 
 def options_of(method: str) -> dict[str, Any]:
     return {name: asdict(option) for name, option in METHODS[method].options.items()}
+
+
+def meaning_of(measure: str) -> dict[str, Any]:
+    """Its range, which end means alike, and what it needs."""
+    return {name: value for name, value in vars(MEASURES[measure]).items() if name != "function"}
 
 
 def without_secrets(url: str) -> str:

@@ -58,3 +58,19 @@ def test_no_rows_keep_their_width(anchors):
 def test_rows_are_a_copy(anchors):
     anchors.rows(["a"])[:] = 9
     assert anchors.vectors[0].tolist() == [1, 1]
+
+
+def test_without_leaves_the_other_ids(anchors):
+    left = anchors.without(["b", "z"])
+    assert (left.ids, left.vectors.tolist()) == (["a", "c"], [[1, 1], [3, 3]])
+
+
+def test_a_sample_is_drawn_in_order(anchors):
+    drawn = anchors.sample(2, np.random.default_rng(0))
+    assert drawn.ids == sorted(drawn.ids)
+    assert np.array_equal(drawn.vectors, anchors.rows(drawn.ids))
+    assert len(drawn) == 2
+
+
+def test_a_sample_of_no_fewer_is_the_set(anchors):
+    assert anchors.sample(3, np.random.default_rng(0)) is anchors

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from models.folds import EVALUATED, Folds, row_space
+from models.folds import EVALUATED, MOST_REPEATS, SAMPLED, Folds, row_space
 from models.moments import Moments
 
 every_n = pytest.mark.parametrize("n", [2, 3, 4, 5, 9, 10, 11, 57, 300])
@@ -16,26 +16,42 @@ def folds(normal):
 
 
 @every_n
-def test_each_row_is_in_exactly_one_fold(n, folds):
+def test_each_partition_holds_each_row_in_exactly_one_fold(n, folds):
     made = folds(n)
-    assert len(made.fold_of) == n
-    assert sorted(set(made.fold_of.tolist())) == list(range(made.count))
+    assert made.fold_of.shape == (made.repeats, n)
+    for partition in made.fold_of:
+        assert sorted(set(partition.tolist())) == list(range(made.parts))
 
 
 @every_n
 def test_the_sizes_of_folds_differ_by_one_at_most(n, folds):
-    sizes = folds(n).fold_of.bincount()
-    assert sizes.max() - sizes.min() <= 1
+    for partition in folds(n).fold_of:
+        sizes = partition.bincount()
+        assert sizes.max() - sizes.min() <= 1
 
 
-@pytest.mark.parametrize(("n", "count"), [(2, 2), (3, 2), (4, 2), (6, 3), (8, 4), (10, 5), (1000, 5)])
-def test_there_are_five_folds_where_each_can_have_two_rows(n, count, folds):
-    assert folds(n).count == count
+@pytest.mark.parametrize(("n", "parts"), [(2, 2), (3, 2), (4, 2), (6, 3), (8, 4), (10, 5), (1000, 5)])
+def test_there_are_five_folds_where_each_can_have_two_rows(n, parts, folds):
+    assert folds(n).parts == parts
 
 
 @pytest.mark.parametrize("n", [4, 5, 9, 10, 11, 57])
 def test_from_four_anchors_on_no_fold_has_a_single_row(n, folds):
-    assert folds(n).fold_of.bincount().min() >= 2
+    assert all(partition.bincount().min() >= 2 for partition in folds(n).fold_of)
+
+
+@pytest.mark.parametrize(
+    ("n", "repeats"), [(2, 10), (100, 10), (101, 9), (300, 3), (501, 1), (1000, 1), (5000, 1)]
+)
+def test_few_anchors_are_cut_several_times(n, repeats, folds):
+    made = folds(n)
+    assert made.repeats == repeats
+    assert made.count == repeats * made.parts
+
+
+def test_each_partition_is_another(folds):
+    partitions = {tuple(partition.tolist()) for partition in folds(57).fold_of}
+    assert len(partitions) == MOST_REPEATS
 
 
 @every_n
@@ -50,7 +66,8 @@ def test_a_large_set_is_sampled_without_repeats(folds):
 
 
 def test_a_sample_is_spread_over_the_folds_evenly(folds):
-    assert folds(EVALUATED + 503).evaluated_fold.bincount().tolist() == [EVALUATED // 5] * 5
+    made = folds(EVALUATED + 503)
+    assert [len(made.rows(fold)) for fold in range(5)] == [EVALUATED // 5] * 5
 
 
 def test_a_sample_does_not_follow_the_order_of_the_rows(folds):
@@ -74,40 +91,89 @@ def test_the_global_seed_is_neither_read_nor_moved(folds):
     assert torch.equal(torch.random.get_rng_state(), state)
 
 
-def test_the_held_out_targets_are_those_of_the_evaluated_rows(folds):
-    made = folds(EVALUATED + 500)
-    assert torch.equal(made.held_out_y, made.y[made.evaluated])
+@pytest.mark.parametrize("n", [4, 57, EVALUATED + 500])
+def test_each_partition_holds_out_each_evaluated_row_once(n, folds):
+    made = folds(n)
+    for first in range(0, made.count, made.parts):
+        rows = [made.rows(fold) for fold in range(first, first + made.parts)]
+        assert sorted(torch.cat(rows).tolist()) == made.evaluated.tolist()
 
 
-@pytest.mark.parametrize(("n", "d"), [(40, 3), (12, 20)])
-def test_the_held_out_mean_is_that_of_the_other_folds(n, d, folds):
-    made = folds(n, d, d)
-    expected = torch.stack([made.y[made.fold_of != fold].mean(0) for fold in made.fold_of])
-    torch.testing.assert_close(made.held_out_mean, expected)
+@pytest.mark.parametrize("n", [2, 57, EVALUATED + 500])
+def test_all_rows_outside_of_a_fold_are_trained_on(n, folds):
+    made = folds(n)
+    for fold in range(made.count):
+        held_out = made.inside(fold).nonzero()[:, 0]
+        assert sorted([*made.train(fold).tolist(), *held_out.tolist()]) == list(range(n))
+        assert set(made.rows(fold).tolist()) <= set(held_out.tolist())
+
+
+@pytest.mark.parametrize("n", [2, 57, 300, EVALUATED + 500])
+def test_values_by_fold_become_the_mean_of_each_row(n, folds):
+    made = folds(n)
+    values = [made.rows(fold).double() + fold // made.parts for fold in range(made.count)]
+    torch.testing.assert_close(made.by_row(values), made.evaluated.double() + (made.repeats - 1) / 2)
+
+
+@pytest.mark.parametrize("n", [57, SAMPLED + 500, 2 * SAMPLED])
+def test_a_sample_is_of_distinct_rows_and_bounded(n, folds):
+    made = folds(n)
+    assert len(set(made.sample().tolist())) == len(made.sample()) == min(n, SAMPLED)
+
+
+@pytest.mark.parametrize("n", [2, 57, 2 * SAMPLED])
+def test_a_sample_without_a_fold_is_of_its_training_rows(n, folds):
+    made = folds(n)
+    for fold in range(made.count):
+        assert set(made.sample(fold).tolist()) <= set(made.train(fold).tolist())
+        assert len(made.sample(fold)) == min(len(made.train(fold)), SAMPLED)
+
+
+@pytest.mark.parametrize(("n", "d1", "d2"), [(40, 3, 5), (12, 20, 24), (12, 20, 5)])
+def test_the_whole_is_the_moments_of_all_anchors(n, d1, d2, folds):
+    made = folds(n, d1, d2)
+    expected = Moments.of(made.span_x[0], made.span_y[0])
+    assert made.whole.n == n
+    assert torch.equal(made.whole.sxy, expected.sxy)
+
+
+@pytest.mark.parametrize(("n", "d2"), [(40, 5), (12, 24)])
+def test_codes_of_the_target_are_led_back_to_full_vectors(n, d2, folds):
+    made = folds(n, 3, d2)
+    torch.testing.assert_close(made.full(made.span_y[0]), made.y)
+    torch.testing.assert_close(made.full(made.y), made.y)
 
 
 @pytest.mark.parametrize(("n", "d1", "d2"), [(40, 3, 5), (12, 20, 24), (12, 20, 5)])
 def test_the_moments_of_a_fold_are_those_of_all_others(n, d1, d2, folds):
     made = folds(n, d1, d2)
     for fold, moments in enumerate(made.moments):
-        others = made.fold_of != fold
+        others = made.train(fold)
         expected = Moments.of(made.span_x[0][others], made.span_y[0][others])
         torch.testing.assert_close(moments.sxx, expected.sxx, atol=1e-10, rtol=1e-10)
         torch.testing.assert_close(moments.sxy, expected.sxy, atol=1e-10, rtol=1e-10)
 
 
-@pytest.mark.parametrize(("n", "d"), [(40, 3), (5, 5), (12, 20), (2, 9)])
+@pytest.mark.parametrize(("n", "d"), [(4, 5), (12, 20), (2, 9)])
 def test_the_row_space_holds_every_row_exactly(n, d, normal):
     x = normal(n, d) + 3
     codes, basis = row_space(x)
     torch.testing.assert_close(codes @ basis.T, x, atol=1e-12, rtol=1e-12)
 
 
-@pytest.mark.parametrize(("n", "d"), [(40, 3), (5, 5), (12, 20), (2, 9)])
+@pytest.mark.parametrize(("n", "d"), [(4, 5), (12, 20), (2, 9)])
 def test_the_row_space_has_an_orthonormal_basis_no_wider_than_the_rows(n, d, normal):
     codes, basis = row_space(normal(n, d))
-    assert codes.shape == (n, min(n, d))
-    torch.testing.assert_close(basis.T @ basis, torch.eye(min(n, d), dtype=torch.float64))
+    assert codes.shape == (n, n)
+    torch.testing.assert_close(basis.T @ basis, torch.eye(n, dtype=torch.float64))
+
+
+@pytest.mark.parametrize(("n", "d"), [(40, 3), (5, 5)])
+def test_as_many_rows_as_dimensions_need_no_basis(n, d, normal):
+    x = normal(n, d)
+    codes, basis = row_space(x)
+    assert codes is x
+    assert basis is None
 
 
 def test_the_row_space_of_repeated_rows_still_holds_them(normal):

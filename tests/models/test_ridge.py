@@ -52,7 +52,7 @@ def test_a_large_penalty_goes_to_the_target_mean(noisy):
 
 
 def test_a_larger_penalty_gives_a_smaller_map(noisy):
-    norms = [fitted(noisy.x, noisy.y, penalty).affine_.weight.norm() for penalty in PENALTIES]
+    norms = [fitted(noisy.x, noisy.y, penalty).map_.weight.norm() for penalty in PENALTIES]
     assert norms == sorted(norms)
 
 
@@ -65,7 +65,7 @@ def test_the_scale_of_the_source_does_not_matter(factor, n, noisy):
 
 def test_the_number_of_anchors_does_not_matter(noisy):
     twice = fitted(noisy.x.repeat(2, 1), noisy.y.repeat(2, 1))
-    torch.testing.assert_close(twice.affine_.weight, fitted(noisy.x, noisy.y).affine_.weight)
+    torch.testing.assert_close(twice.map_.weight, fitted(noisy.x, noisy.y).map_.weight)
 
 
 def test_rotating_the_source_changes_no_translation(noisy, make_pair):
@@ -84,7 +84,7 @@ def test_a_constant_axis_is_left_alone(rotated):
     x = torch.hstack([rotated.x, torch.full((60, 1), 0.5, dtype=torch.float64)])
     method = fitted(x, rotated.y)
     assert method.rank_ == 8
-    torch.testing.assert_close(method.affine_.weight[-1], torch.zeros(8, dtype=torch.float64))
+    torch.testing.assert_close(method.map_.weight[-1], torch.zeros(8, dtype=torch.float64))
 
 
 def test_a_doubled_axis_is_no_new_direction(rotated):
@@ -97,9 +97,9 @@ def test_few_anchors_support_one_direction_less_than_their_number(few):
 
 def test_without_any_scatter_the_map_is_nothing():
     still = torch.ones(5, 3, dtype=torch.float64)
-    weight, rank = Ridge().solve(Moments.of(still, still))
-    assert rank == 0
-    assert not weight.any()
+    solution = Ridge().solve(Moments.of(still, still))
+    assert solution.rank == 0
+    assert not solution.weight.any()
 
 
 def test_without_a_fixed_penalty_all_are_tried_strong_to_weak():

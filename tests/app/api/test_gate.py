@@ -22,6 +22,8 @@ READS = [
     ("GET", "/v1/collections/c", None),
     ("GET", "/v1/info", None),
     ("POST", "/v1/translate", {"source": "s", "target": "u", "vectors": [[1, 2]]}),
+    ("POST", "/v1/compare", {"spaces": ["s", "u"]}),
+    ("POST", "/v1/spaces/long/disentanglement", {"factors": {"f": {i: ord(i) for i in "abcdefghij"}}}),
     ("POST", "/v1/collections/c/search", {"vectors": [[1, 2]]}),
     ("POST", "/v1/collections/c/points/get", {"ids": ["x"]}),
 ]
@@ -52,6 +54,8 @@ def locked(tmp_path_factory):
         for name, turn in (("s", 1), ("u", -1), ("w", 2)):
             anchors = {"ids": list("pqr"), "vectors": [[turn, 2], [2, turn], [0, turn]]}
             client.put(f"/v1/spaces/{name}", json={"dim": 2, "anchors": anchors}, headers=bearing(KEYS["write"]))
+        anchors = {"ids": list("abcdefghij"), "vectors": [[n] for n in range(10)]}
+        client.put("/v1/spaces/long", json={"dim": 1, "anchors": anchors}, headers=bearing(KEYS["write"]))
         client.put("/v1/collections/c", json={"space": "s"}, headers=bearing(KEYS["write"]))
         yield client
 

@@ -5,6 +5,7 @@ from importlib.metadata import version
 import pytest
 
 from app.index import METRICS
+from models.comparison import MEASURES
 from models.measures import OBJECTIVES
 from models.registry import METHODS
 
@@ -19,6 +20,13 @@ def test_info_names_what_requests_may_use(client):
 def test_info_shows_the_options_of_every_method(client, method):
     options = client.get("/v1/info").json()["methods"][method]
     assert set(options) == set(METHODS[method].options)
+
+
+@pytest.mark.parametrize("name", MEASURES)
+def test_info_says_what_every_measure_means(client, name):
+    shown, measure = client.get("/v1/info").json()["measures"][name], MEASURES[name]
+    assert (shown["low"], shown["high"], shown["meaning"]) == (measure.low, measure.high, measure.meaning)
+    assert shown["higher_is_alike"] is measure.higher_is_alike
 
 
 def test_info_lists_the_media_types(client):

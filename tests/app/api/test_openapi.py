@@ -67,6 +67,8 @@ def test_every_route_of_the_design_is_there():
         "POST /v1/collections/{collection}/points/delete",
         "POST /v1/collections/{collection}/points/get",
         "POST /v1/collections/{collection}/search",
+        "POST /v1/compare",
+        "POST /v1/spaces/{space}/disentanglement",
         "GET /v1/info",
         "GET /livez",
         "GET /readyz",

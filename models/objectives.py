@@ -1,0 +1,76 @@
+"""What a choice minimises, per held-out row."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from typing import ClassVar
+
+from torch import Tensor
+from torch.nn.functional import log_softmax
+
+from models.base import Trial
+from models.errors import InvalidOption, UnknownMethod
+from models.folds import Folds
+from models.measures import surprises
+
+Head = Callable[[Tensor], Tensor]  # y (n, d2) -> outputs (n, c)
+
+
+class Objective(ABC):
+    """`of` gives (g, t): the loss of every row, once for each of t settings; the best setting counts."""
+
+    name: ClassVar[str]
+    by_score: ClassVar[bool] = False  # whether it depends on how translated vectors are scored
+
+    @abstractmethod
+    def of(self, trial: Trial, similarity: Tensor, folds: Folds) -> Tensor:
+        """similarity (g, g) of the trial's rows."""
+
+
+class Retrieval(Objective):
+    """The surprise of finding the own counterpart, at the temperature that suits a candidate best."""
+
+    name = "retrieval"
+    by_score = True
+
+    def of(self, trial: Trial, similarity: Tensor, folds: Folds) -> Tensor:  # noqa: ARG002
+        return surprises(similarity)
+
+
+class Reconstruction(Objective):
+    """Squared error in units of the target's variance: its mean is 1 - R². Bare where there is none."""
+
+    name = "reconstruction"
+
+    def of(self, trial: Trial, similarity: Tensor, folds: Folds) -> Tensor:  # noqa: ARG002
+        error = (trial.predicted - trial.y).square().sum(1).double()
+        return (error / folds.variance if folds.variance > 0 else error).unsqueeze(1)
+
+
+class Agreement(Objective):
+    """How far a head's answers move: KL(softmax head(y) ‖ softmax head(ŷ))."""
+
+    name = "head"
+
+    def __init__(self, head: Head) -> None:
+        self.head = head
+
+    def of(self, trial: Trial, similarity: Tensor, folds: Folds) -> Tensor:  # noqa: ARG002
+        native, stitched = (log_softmax(self.head(folds.full(v)), 1) for v in (trial.y, trial.predicted))
+        return (native.exp() * (native - stitched)).sum(1, keepdim=True).double()
+
+
+OBJECTIVES: Mapping[str, type[Objective]] = {o.name: o for o in (Retrieval, Reconstruction, Agreement)}
+
+
+def objective_named(name: str, head: Head | None) -> Objective:
+    """UnknownMethod; InvalidOption without the head that `head` needs."""
+    if name not in OBJECTIVES:
+        raise UnknownMethod(
+            f"objective must be one of {list(OBJECTIVES)}, got {name!r}", expected=list(OBJECTIVES), got=name
+        )
+    if name != "head":
+        return OBJECTIVES[name]()
+    if head is None:
+        raise InvalidOption("objective 'head' needs the head that is to agree, got none", expected="head", got=None)
+    return Agreement(head)
+

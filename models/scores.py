@@ -1,0 +1,182 @@
+"""How a translated vector is scored against stored ones: in which directions, and with or without hubs corrected.
+
+A score compares codes q = (ŷ - m) B of translated vectors with codes c = (y - m) B of stored ones, m the mean of the
+target anchors:
+    cosine      cos(q, c)
+    CSLS        2 cos(q, c) - r(c), r(c) the mean cosine of c to its 10 nearest translated anchors
+                (Conneau et al. 2018, "Word translation without parallel data", eq. 3; the query's own r shifts a row)
+An index needs no codes: with q' = q Bᵀ / ‖q‖ the cosine is q'·(y - m) / ‖c‖, so a stored vector carries two numbers.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+import torch
+from torch import Tensor
+from torch.nn.functional import normalize
+
+from models.base import Trial
+from models.errors import UnknownMethod
+
+NEIGHBOURS = 5  # translated anchors that r is the mean cosine to
+WHITENING = 0.1  # shrinkage of the whitened target
+SMALLEST = 1e-30  # a length below which a vector counts as zero
+POWERS = (0.0, 0.5, 1.0, 2.0, 3.0)
+
+Codes = Callable[[Trial], Tensor | None]
+
+
+def centred(_trial: Trial) -> None:
+    """All directions as they are."""
+
+
+def span(trial: Trial) -> Tensor | None:
+    """(k, r) the directions that the target anchors span; None where they span all."""
+    assert trial.moments
+    basis = trial.moments.principal_y[1]
+    return basis if basis.shape[1] < basis.shape[0] else None
+
+
+def whitened(trial: Trial) -> Tensor | None:
+    """(k, r) the same, each divided by its own spread."""
+    assert trial.moments
+    spectrum, basis = trial.moments.principal_y
+    return basis / ((1 - WHITENING) * spectrum + WHITENING * spectrum.mean()).sqrt()
+
+
+def canonical(trial: Trial) -> Tensor | None:
+    """(k, r) the directions in which the method found both sides to agree."""
+    assert trial.solution
+    return trial.solution.codes
+
+
+CODES: Mapping[str, Codes] = {f.__name__: f for f in (centred, span, whitened, canonical)}
+
+
+@dataclass(frozen=True)
+class Score:
+    """`power` weights canonical codes by their strength: 0 leaves them equal."""
+
+    codes: str = "centred"
+    power: float = 0.0
+    csls: bool = False
+
+    def to_dict(self) -> dict[str, Any]:
+        return dict(vars(self))
+
+    @property
+    def name(self) -> str:
+        weight = f"^{self.power:g}" if self.power else ""
+        return f"{self.codes}{weight} {'csls' if self.csls else 'cosine'}"
+
+    def fit(self, trial: Trial, basis: Tensor | None = None) -> "Fitted":
+        """To a map that was fitted on all anchors; `basis` (d2, k) leads back from the trial's coordinates."""
+        projection = self.directions(trial)
+        mean = trial.mean if basis is None else basis @ trial.mean
+        codes = unit(self.weighted(trial.sample - trial.mean, projection))
+        if projection is not None and basis is not None:
+            projection = basis @ projection
+        if projection is None and basis is not None:
+            codes = codes @ basis.T
+        return Fitted(mean, projection, codes if self.csls else None)
+
+    def directions(self, trial: Trial) -> Tensor | None:
+        """B, (k, r); None for I."""
+        directions = CODES[self.codes](trial)
+        if directions is None or not self.power:
+            return directions
+        assert trial.solution
+        assert trial.solution.strength is not None
+        return directions * trial.solution.strength**self.power
+
+    @staticmethod
+    def weighted(centred: Tensor, projection: Tensor | None) -> Tensor:
+        return centred if projection is None else centred @ projection
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A score at work; floats of any precision."""
+
+    mean: Tensor  # m (d2,)
+    projection: Tensor | None  # B (d2, r); None for I
+    sample: Tensor | None  # (t, r) unit codes of translated anchors; None without CSLS
+
+    def codes(self, y: Tensor) -> Tensor:
+        """y (n, d2), translated or stored -> unit codes (n, r)."""
+        return unit(Score.weighted(y - self.mean, self.projection))
+
+    def fold(self, translated: Tensor) -> Tensor:
+        """(n, d2) -> q' (n, d2), whose products with y - m are the cosines times ‖c‖."""
+        codes = self.codes(translated)
+        return codes if self.projection is None else codes @ self.projection.T
+
+    def scalars(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        """y (n, d2) stored -> 1 / ‖c‖ and r(c), (n,) each; r is 0 without CSLS."""
+        codes = Score.weighted(y - self.mean, self.projection)
+        return 1 / codes.norm(dim=1).clamp_min(SMALLEST), self.hubness(unit(codes))
+
+    def hubness(self, codes: Tensor) -> Tensor:
+        """r of unit codes (n, r), (n,)."""
+        return codes.new_zeros(len(codes)) if self.sample is None else hubness(codes, self.sample)
+
+    def __call__(self, translated: Tensor, y: Tensor) -> Tensor:
+        """(n, d2), (m, d2) -> (n, m), larger is nearer."""
+        queries, codes = self.codes(translated), self.codes(y)
+        cosine = queries @ codes.T
+        return cosine if self.sample is None else 2 * cosine - self.hubness(codes)
+
+    def tensors(self) -> dict[str, Tensor]:
+        """By name, single precision: what is stored."""
+        return {name: tensor.float().contiguous() for name, tensor in vars(self).items() if tensor is not None}
+
+    @classmethod
+    def of_tensors(cls, tensors: Mapping[str, Tensor]) -> Self:
+        return cls(tensors["mean"], tensors.get("projection"), tensors.get("sample"))
+
+
+def similarities(trial: Trial, scores: Iterable[Score]) -> dict[Score, Tensor]:
+    """The (g, g) of each score: held-out rows by counterparts. Scores of the same directions share their products."""
+    result: dict[Score, Tensor] = {}
+    for codes in dict.fromkeys(score.codes for score in scores):
+        plain = Score(codes).directions(trial)
+        parts = [Score.weighted(v - trial.mean, plain) for v in (trial.predicted, trial.y, trial.sample)]
+        for power in dict.fromkeys(score.power for score in scores if score.codes == codes):
+            queries, stored, sample = (unit(part * weights(trial, power)) for part in parts)
+            cosine = queries @ stored.T
+            result[Score(codes, power)] = cosine
+            result[Score(codes, power, csls=True)] = 2 * cosine - hubness(stored, sample)
+    return {score: result[score] for score in scores}
+
+
+def weights(trial: Trial, power: float) -> Tensor | float:
+    if not power or trial.solution is None or trial.solution.strength is None:
+        return 1.0
+    return trial.solution.strength**power
+
+
+def hubness(codes: Tensor, sample: Tensor) -> Tensor:
+    """Unit codes (n, r), (t, r) -> (n,) mean cosine to the NEIGHBOURS nearest of the sample."""
+    return (codes @ sample.T).topk(min(NEIGHBOURS, len(sample)), 1).values.mean(1)
+
+
+def unit(codes: Tensor) -> Tensor:
+    return normalize(codes, eps=SMALLEST)
+
+
+def scores_for(trial: Trial) -> list[Score]:
+    """Those that can be tried with what a method knows, simplest first."""
+    tried = [Score("centred")]
+    if trial.moments is not None:
+        few = trial.moments.principal_y[1].shape[1] < trial.moments.sxy.shape[1]
+        tried += [Score("span")] * few + [Score("whitened")]
+    if trial.solution is not None and trial.solution.codes is not None and trial.solution.rank:
+        tried += [Score("canonical", power) for power in POWERS]
+    return [Score(score.codes, score.power, csls) for csls in (False, True) for score in tried]
+
+
+def check_score(name: str) -> str:
+    if name not in CODES:
+        raise UnknownMethod(f"score must be one of {list(CODES)}, got {name!r}", expected=list(CODES), got=name)
+    return name

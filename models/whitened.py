@@ -1,0 +1,66 @@
+"""Partially whitened Procrustes: rotate where both sides are whitened, as far as α says, then undo the target's.
+
+Williams et al. 2021, "Generalized shape metrics on neural representations" (the interpolation between Procrustes,
+α = 1, and CCA, α = 0); Artetxe et al. 2018, "Generalizing and improving bilingual word embedding mappings" (whiten,
+rotate, re-weight, de-whiten). With Sxx = V diag(λ) Vᵀ, m its mean eigenvalue and shrunk λ' = (1 - s) λ + s m:
+    Zx = V diag(α + (1 - α) √(m / λ')) Vᵀ, Zy likewise        U S Vᵀ = svd(Zx Sxy Zy)
+    W = c Zx U Vᵀ Zy⁻¹        codes Zy V, strength S / s₀
+Both sides agree in the codes: (x - mX) W (Zy V) = c (x - mX) Zx U. Along each, S is how much they share, so
+codes weighted by a power of S compare what is shared and leave out what is not.
+"""
+
+from collections.abc import Mapping
+from typing import ClassVar, Self
+
+import torch
+from torch import Tensor
+
+from models.base import LinearMethod, Option, Solution
+from models.moments import Moments, thin_svd
+
+SHRINKAGES = (0.6, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4)  # of full whitening, strong to weak
+PARTLY = ((0.5, 0.3), (0.25, 0.6), (0.25, 0.3), (0.25, 0.1))  # α and shrinkage
+
+
+class Whitened(LinearMethod):
+    """Procrustes after each side was whitened, partly and with shrunk covariances."""
+
+    name: ClassVar[str] = "whitened"
+    options: ClassVar[Mapping[str, Option]] = {
+        "alpha": Option(0.0, 0.0, 1.0, "1 leaves lengths as they are, 0 whitens fully"),
+        "shrinkage": Option(0.1, 1e-6, 1.0, "share of the mean eigenvalue in every covariance"),
+    }
+
+    def __init__(
+        self, alpha: float = options["alpha"].default, shrinkage: float = options["shrinkage"].default
+    ) -> None:
+        self.alpha = alpha
+        self.shrinkage = shrinkage
+
+    @classmethod
+    def candidates(cls, options: Mapping[str, float]) -> list[Self]:
+        """Without fixed options PARTLY and SHRINKAGES; with one fixed, the other's values of those."""
+        grid = [*PARTLY, *((0.0, shrinkage) for shrinkage in SHRINKAGES)]
+        fixed = [{"alpha": alpha, "shrinkage": shrinkage} | dict(options) for alpha, shrinkage in grid]
+        return [cls(**dict(variant)) for variant in dict.fromkeys(tuple(v.items()) for v in fixed)]
+
+    def solve(self, moments: Moments) -> Solution:
+        (lx, vx), (ly, vy) = moments.principal, moments.principal_y  # (r1,), (d1, r1), (r2,), (d2, r2)
+        zx, zy = self.stretch(lx), self.stretch(ly)
+        u, s, v = thin_svd(zx.unsqueeze(1) * moments.core * zy)
+        scale = fitted_scale(zx.unsqueeze(1) * u, v / zy.unsqueeze(1), lx, moments.core)
+        source, codes = vx @ (scale * zx.unsqueeze(1) * u), vy @ (zy.unsqueeze(1) * v)  # c Zx U, Zy V
+        return Solution(source, (vy @ (v / zy.unsqueeze(1))).T, codes, s / s[:1])
+
+    def stretch(self, spectrum: Tensor) -> Tensor:
+        """The diagonal of Z, (r,)."""
+        mean = spectrum.mean() if len(spectrum) else 1.0
+        shrunk = (1 - self.shrinkage) * spectrum + self.shrinkage * mean
+        return self.alpha + (1 - self.alpha) * (mean / shrunk).sqrt()
+
+
+def fitted_scale(source: Tensor, back: Tensor, spectrum: Tensor, core: Tensor) -> Tensor:
+    """c that minimises ‖Yc - c Xc W‖², W = source backᵀ in principal coordinates; 0 for a map of nothing."""
+    shared = torch.sum(source * (core @ back))
+    energy = torch.sum((source.T @ (spectrum.unsqueeze(1) * source)) * (back.T @ back))
+    return torch.where(energy > 0, shared / energy, 0.0)
