@@ -6,8 +6,9 @@ nearest neighbours, these a better rotation. The original pools the centroids of
 matching spoils the rest; here each start stands alone and the one with most mutual neighbours is kept.
 
 Nothing is known that could prove the result right. But what is found again from other points and other clusters
-lies in the spaces and not in the draw: restarts must agree, in where they put a point and in its nearest target,
-or the answer is a refusal with the figures.
+lies in the spaces and not in the draw: restarts must agree, in where they put a point and in its nearest target.
+Two clouds of few directions can be agreed upon and yet not fit, so enough points must be mutual neighbours too.
+Otherwise the answer is a refusal with the figures.
 """
 
 from dataclasses import asdict, dataclass
@@ -38,6 +39,7 @@ FIRST, LAST = 3, 20  # rounds of refinement: of each start, of the best
 FINALISTS = 3
 LEAST_AGREEMENT = 0.8
 LEAST_SAME = 0.1
+LEAST_MUTUAL = 0.25
 
 
 @dataclass(frozen=True)
@@ -67,12 +69,12 @@ def pair_unpaired(
         rotations.append(restart(x, y, child))
         progress("restarts", number + 1, RESTARTS)
     agreement, same = agreements([unit(x @ rotation) for rotation in rotations], y)
-    check_agreement(agreement, same)
     rotation = refined(max(rotations, key=lambda rotation: mutual_rate(rotation, x, y)), x, y, LAST)
     moved = unit(x @ rotation)
     rows, columns = mutual_pairs(moved, y)
-    pairs = found(source, target, rows, columns, (moved[rows] * y[columns]).sum(1))
-    return pairs, UnpairedReport(len(rows), len(rows) / min(len(x), len(y)), RESTARTS, agreement, same)
+    report = UnpairedReport(len(rows), len(rows) / min(len(x), len(y)), RESTARTS, agreement, same)
+    check_report(report)
+    return found(source, target, rows, columns, (moved[rows] * y[columns]).sum(1)), report
 
 
 def check_sizes(source: int, target: int) -> None:
@@ -150,12 +152,15 @@ def agreements(moved: list[Matrix], y: Matrix) -> tuple[float, float]:
     return float(np.mean(cosine)), float(np.mean(same))
 
 
-def check_agreement(agreement: float, same: float) -> None:
-    if agreement < LEAST_AGREEMENT or same < LEAST_SAME:
+def check_report(report: UnpairedReport) -> None:
+    least = {"agreement": LEAST_AGREEMENT, "same_nearest": LEAST_SAME, "mutual_nn_rate": LEAST_MUTUAL}
+    got = report.to_dict()
+    if any(got[name] < figure for name, figure in least.items()):
         raise PairingRefused(
             f"independent restarts must agree, with a cosine of {LEAST_AGREEMENT} and on {LEAST_SAME:.0%} of the "
-            f"nearest targets; they do with {agreement:.2f} and on {same:.0%}: the shapes of these spaces do not "
-            "relate them; give both some anchors of the same items",
-            expected={"agreement": LEAST_AGREEMENT, "same_nearest": LEAST_SAME},
-            got={"agreement": agreement, "same_nearest": same, "restarts": RESTARTS},
+            f"nearest targets, and make {LEAST_MUTUAL:.0%} of the points mutual neighbours; they came to "
+            f"{report.agreement:.2f}, {report.same_nearest:.0%} and {report.mutual_nn_rate:.0%}: the shapes of "
+            "these spaces do not relate them; give both some anchors of the same items",
+            expected=least,
+            got=got,
         )

@@ -10,6 +10,7 @@ in a gallery as large.
 import argparse
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import permutations
 from pathlib import Path
 
@@ -17,10 +18,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from models.estimate import estimate
+from models.estimate import Report, estimate
 from models.folds import Folds
-from models.measures import Outcomes
 from models.registry import candidates
+from models.scores import Score, similarities
 
 DATA = Path(os.environ.get("ANCHORAGE_DATA", "../shared/data"))
 
@@ -31,10 +32,11 @@ def spaces(path: Path) -> tuple[dict[str, Tensor], Tensor]:
         return found, torch.from_numpy(file["split"].astype("int64"))
 
 
-def mrr(predicted: Tensor, y: Tensor, gallery: int) -> float:
-    """Of rows looked for among `gallery` rows at a time."""
-    groups = torch.arange(len(y)) // gallery
-    return float((1 / Outcomes.of(predicted, y, y.mean(0).expand_as(y), groups).rank).mean())
+def mrr(similarity: Tensor, own: Tensor) -> float:
+    """(m, stored), (m,): the column of every row's counterpart; ties count half."""
+    found = similarity.gather(1, own.unsqueeze(1))
+    above, equal = (similarity > found).sum(1), (similarity == found).sum(1) - 1
+    return float((1 / (1 + above + equal / 2)).mean())
 
 
 def pairs(anchors: int) -> Iterator[tuple[str, Tensor, Tensor, Tensor, Tensor]]:
@@ -47,16 +49,34 @@ def pairs(anchors: int) -> Iterator[tuple[str, Tensor, Tensor, Tensor, Tensor]]:
 
 
 def row(x: Tensor, y: Tensor, fresh_x: Tensor, fresh_y: Tensor) -> list[float]:
-    method, report = estimate(x, y)
-    (same,) = candidates(report.method, report.parameters)
-    fresh = method.transform(fresh_x)
-    everywhere = mrr(same.held_out(Folds(x, y, seed=0)), y, len(y))
+    estimated = estimate(x, y)
+    report, similarity = estimated.report, estimated.score(estimated.method.transform(fresh_x), fresh_y)
     return [
         report.quality["mrr"].mean,
-        mrr(fresh, fresh_y, report.gallery),
-        everywhere,
-        mrr(fresh, fresh_y, len(y)),
+        in_galleries(similarity, report.gallery),
+        among_all(report, Folds(x, y, seed=0)),
+        mrr(similarity, torch.arange(len(similarity))),
     ]
+
+
+def in_galleries(similarity: Tensor, gallery: int) -> float:
+    """(m, m) own counterparts on the diagonal, looked for among `gallery` of them at a time."""
+    starts = range(0, len(similarity) - gallery + 1, gallery)
+    parts = [similarity[at : at + gallery, at : at + gallery] for at in starts]
+    return float(np.mean([mrr(part, torch.arange(gallery)) for part in parts]))
+
+
+def among_all(report: Report, folds: Folds) -> float:
+    """Of the chosen candidate: held-out anchors looked for among all anchors, also those it was fitted on."""
+    (method,), score = candidates(report.method, report.parameters), Score(**report.score)
+    found = []
+    for fold in range(folds.parts):
+        trial = method.trial(folds, fold)
+        stored = folds.y if trial.y.shape[1] == folds.y.shape[1] else folds.span_y[0]
+        everything = replace(trial, y=stored.to(trial.y.dtype))
+        found.append((similarities(everything, [score])[score], folds.rows(fold)))
+    counts = [len(rows) for _, rows in found]
+    return float(np.average([mrr(*part) for part in found], weights=counts))
 
 
 def main() -> None:

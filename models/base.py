@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Self
 
-import torch
 from torch import Tensor
 
 from models.affine import Affine
@@ -68,6 +67,16 @@ class Trial:
     moments: Moments | None = None  # of linear methods
     solution: Solution | None = None
 
+    @property
+    def codes(self) -> Tensor | None:
+        """(k, r)"""
+        return self.solution.codes if self.solution else None
+
+    @property
+    def strength(self) -> Tensor | None:
+        """(r,)"""
+        return self.solution.strength if self.solution else None
+
 
 class Method(ABC):
     """One way to translate. A subclass is one file and one line in the registry."""
@@ -118,6 +127,8 @@ class Method(ABC):
 class LinearMethod(Method):
     """A method that needs no more than the moments of the anchors: it only writes `solve`."""
 
+    map_: Affine
+
     @abstractmethod
     def solve(self, moments: Moments) -> Solution:
         """The map of the centred anchors."""
@@ -127,9 +138,7 @@ class LinearMethod(Method):
         (x, basis_x), (y, basis_y) = row_space(x), row_space(y)
         return self.fit_moments(Moments.of(x, y), basis_x, basis_y)
 
-    def fit_moments(
-        self, moments: Moments, basis_x: Tensor | None = None, basis_y: Tensor | None = None
-    ) -> Self:
+    def fit_moments(self, moments: Moments, basis_x: Tensor | None = None, basis_y: Tensor | None = None) -> Self:
         """From moments alone, streamed or merged; of codes in orthonormal bases (d, k), if those are given."""
         self._learn(moments, self.solve(moments), basis_x, basis_y)
         return self
@@ -146,21 +155,22 @@ class LinearMethod(Method):
     def trial(self, folds: Folds, fold: int) -> Trial:
         """In the coordinates of the anchors' spans, in single precision: it only ranks candidates."""
         x, y, rows = folds.span_x[0], folds.span_y[0], folds.rows(fold)
-        return self._trial(x[rows].float(), y[rows].float(), x[folds.sample(fold)].float(), folds.quick_moments[fold])
+        moments, sample = folds.quick_moments[fold], x[folds.sample(fold)].float()
+        return applied(self.solve(moments), moments, x[rows].float(), y[rows].float(), sample)
 
     def settle(self, folds: Folds) -> Trial:
         (x, basis_x), (y, basis_y), rows = folds.span_x, folds.span_y, folds.sample()
-        trial = self._trial(x[rows], y[rows], x[rows], folds.whole)
-        assert trial.solution
-        self._learn(folds.whole, trial.solution, basis_x, basis_y)
-        return trial
+        solution = self.solve(folds.whole)
+        self._learn(folds.whole, solution, basis_x, basis_y)
+        return applied(solution, folds.whole, x[rows], y[rows], x[rows])
 
-    def _trial(self, x: Tensor, y: Tensor, sample: Tensor, moments: Moments) -> Trial:
-        solution = self.solve(moments)
-        predicted, sample = (
-            (v - moments.mean_x) @ solution.source @ solution.back + moments.mean_y for v in (x, sample)
-        )
-        return Trial(predicted, y, moments.mean_y, sample, moments, solution)
+
+def applied(solution: Solution, moments: Moments, x: Tensor, y: Tensor, sample: Tensor) -> Trial:
+    """To rows x and sample of the source."""
+    predicted, sample = (
+        (rows - moments.mean_x) @ solution.source @ solution.back + moments.mean_y for rows in (x, sample)
+    )
+    return Trial(predicted, y, moments.mean_y, sample, moments, solution)
 
 
 def check_pairs(x: Tensor, y: Tensor, least: int = LEAST_ANCHORS) -> tuple[Tensor, Tensor]:
@@ -173,7 +183,8 @@ def check_pairs(x: Tensor, y: Tensor, least: int = LEAST_ANCHORS) -> tuple[Tenso
         )
     if len(x) < least:
         raise TooFewAnchors(
-            f"this needs at least {least} shared anchors, got {len(x)}: put more under the same ids into both spaces",
+            f"this needs at least {least} shared anchors, got {len(x)}: "
+            "put more under the same ids into both spaces",
             expected=least,
             got=len(x),
         )

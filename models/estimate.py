@@ -2,8 +2,8 @@
 
 Candidates, a method's variant with a score each, are cross-validated on the anchors by the loss of the caller's
 objective. The simplest kind within one standard error of the best wins (Breiman et al. 1984, "Classification and
-Regression Trees", 3.4.3), the error being that of the paired difference; of what learned, the best. The quality of a
-fold is taken from the candidate that the *other* rows choose, so the figures are not flattered by the choice.
+Regression Trees", 3.4.3), the error being that of the paired difference; of what learned, the best. The quality of
+a fold is taken from the candidate that the *other* rows choose, so the figures are not flattered by the choice.
 """
 
 import time
@@ -17,14 +17,18 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from models.base import Method, Trial, check_pairs
+from models.comparison import mutual_knn, participation_ratio
+from models.confidence import Confidence, ConfidenceReport, fit_confidence
 from models.errors import InvalidOption
 from models.folds import LEAST_GALLERY, Folds
 from models.measures import NEIGHBOURS, Estimate, Outcomes, average, coldest, cosines, proportion, ranks
 from models.objectives import Head, Objective, Retrieval, objective_named
 from models.registry import METHODS, candidates
 from models.scores import Fitted, Score, scores_for, similarities
+from models.screening import suspicious
 
 FEW = 30  # held-out rows below which an interval is rough
+COLLAPSED = 4.0  # participation ratio below which spaces hold little but classes
 BUDGET = 30.0  # seconds that trying candidates may take; those that would start later are dropped
 
 
@@ -61,6 +65,15 @@ class Candidate:
 
 
 @dataclass(frozen=True)
+class Collapse:
+    """Do the spaces carry the item, or its class alone?"""
+
+    source_participation: float  # directions that the anchors vary in (participation ratio)
+    target_participation: float
+    mutual_knn: float  # share of nearest anchors that both spaces agree on
+
+
+@dataclass(frozen=True)
 class Report:
     """What was measured, on which anchors. All of `quality` and `baselines` is held out."""
 
@@ -69,6 +82,7 @@ class Report:
     objective: str
     score: Mapping[str, Any]
     anchors: int
+    suspicious: list[int]  # rows left out as probably wrong pairs
     held_out: int
     folds: int
     repeats: int  # times the anchors were cut into folds for the choice; figures are of the first
@@ -77,6 +91,8 @@ class Report:
     support_rank: int
     quality: Mapping[str, Estimate]
     baselines: Mapping[str, Mapping[str, Estimate]]
+    confidence: ConfidenceReport
+    collapse: Collapse
     candidates: list[Candidate]
     dropped: list[str]  # methods with candidates that the time did not suffice for
     warnings: list[str]
@@ -91,10 +107,11 @@ class Estimated:
 
     method: Method
     score: Fitted
+    confidence: Confidence
     report: Report
 
 
-def estimate(
+def estimate(  # noqa: PLR0913, PLR0917  a question with seven sides
     x: Tensor,
     y: Tensor,
     method: str = "auto",
@@ -107,20 +124,21 @@ def estimate(
     """Fit x (n, d1) -> y (n, d2). UnknownMethod, InvalidOption, TooFewAnchors, DimensionMismatch."""
     x, y = check_pairs(x, y)
     goal = objective_named(objective, head)
-    methods = contenders(method, options or {}, len(x), x.shape[1], y.shape[1])
-    folds = Folds(x, y, seed)
+    methods = contenders(method, options or {}, goal, x, y)
+    folds, wrong = screened(Folds(x, y, seed), seed)
     tried, dropped = trials(methods, folds, goal, time.monotonic() + budget)
     best = chosen(tried)
+    confidence, trust = fit_confidence(tried[best].method, folds)
+    quality = cross_fitted(tried, folds).quality(seed)
     final = tried[best].method.settle(folds)
-    outcomes = cross_fitted(tried, folds)
-    quality = outcomes.quality(seed)
     baselines = {name: outcome.quality(seed) for name, outcome in baseline_outcomes(folds).items()}
     report = Report(
         method=tried[best].method.name,
         parameters=tried[best].method.parameters(),
         objective=objective,
         score=tried[best].score.to_dict(),
-        anchors=len(x),
+        anchors=len(folds.x),
+        suspicious=wrong,
         held_out=len(folds.evaluated),
         folds=folds.parts,
         repeats=folds.repeats,
@@ -129,15 +147,25 @@ def estimate(
         support_rank=tried[best].method.rank_,
         quality=quality,
         baselines=baselines,
+        confidence=trust,
+        collapse=collapse(folds),
         candidates=table(tried, best),
         dropped=dropped,
-        warnings=warnings(tried[best].method, folds, quality, baselines),
+        warnings=warnings(tried[best].method, folds, wrong, quality, baselines),
     )
     score = tried[best].score.fit(final, folds.basis_of(final.predicted))
-    return Estimated(tried[best].method, score, report)
+    return Estimated(tried[best].method, score, confidence, report)
 
 
-def contenders(method: str, options: Mapping[str, Any], n: int, d1: int, d2: int) -> list[Method]:
+def screened(folds: Folds, seed: int) -> tuple[Folds, list[int]]:
+    """Without suspicious pairs, and which rows these are."""
+    wrong = suspicious(folds)
+    if not wrong.any():
+        return folds, []
+    return Folds(folds.x[~wrong], folds.y[~wrong], seed), wrong.nonzero()[:, 0].tolist()
+
+
+def contenders(method: str, options: Mapping[str, Any], goal: Objective, x: Tensor, y: Tensor) -> list[Method]:
     """Every variant to try, the first of every method before the second of any."""
     if method != "auto":
         return candidates(method, options)
@@ -147,8 +175,10 @@ def contenders(method: str, options: Mapping[str, Any], n: int, d1: int, d2: int
             expected=[],
             got=sorted(options),
         )
-    suited = [candidates(name, {}) for name, kind in METHODS.items() if kind.suits(n, d1, d2)]
-    return [variant for turn in zip_longest(*suited) for variant in turn if variant is not None]
+    n, d1, d2 = len(x), x.shape[1], y.shape[1]
+    suited = [name for name, kind in METHODS.items() if kind.suits(n, d1, d2) and name not in goal.passed_over]
+    turns = zip_longest(goal.methods(), *(candidates(name, {}) for name in suited))
+    return [variant for turn in turns for variant in turn if variant is not None]
 
 
 def trials(
@@ -192,7 +222,7 @@ def chosen(tried: list[Tried], rows: Tensor | slice = slice(None)) -> int:
 
 
 def cross_fitted(tried: list[Tried], folds: Folds) -> Outcomes:
-    """Of one partition, each fold's outcomes of the candidate that the other rows choose; a choice needs two rows."""
+    """Of one partition, each fold's outcomes of the candidate that the other rows choose: at least two rows."""
     parts = []
     for fold in range(folds.parts):
         others = ~folds.inside(fold)[folds.evaluated]
@@ -219,6 +249,12 @@ def baseline_outcomes(folds: Folds) -> dict[str, Outcomes]:
     return {name: Outcomes.joined(outcomes) for name, outcomes in parts.items()}
 
 
+def collapse(folds: Folds) -> Collapse:
+    rows = folds.sample()
+    x, y = folds.span_x[0][rows], folds.span_y[0][rows]
+    return Collapse(float(participation_ratio(x)), float(participation_ratio(y)), mutual_knn(x, y))
+
+
 def table(tried: list[Tried], best: int) -> list[Candidate]:
     """Best first."""
     rows = [
@@ -238,6 +274,7 @@ def table(tried: list[Tried], best: int) -> list[Candidate]:
 def warnings(
     chosen: Method,
     folds: Folds,
+    wrong: list[int],
     quality: Mapping[str, Estimate],
     baselines: Mapping[str, Mapping[str, Estimate]],
 ) -> list[str]:
@@ -245,7 +282,12 @@ def warnings(
     held_out, gallery = len(folds.evaluated), folds.gallery
     (n, d1), d2 = folds.x.shape, folds.y.shape[1]
     support = chosen.rank_ if chosen.rank_ < min(d1, d2) else min(n - 1, d1)
+    dims = collapse(folds)
+    narrow = min(dims.source_participation, dims.target_participation)
     findings = {
+        f"{len(wrong)} pairs look like different items and were left out: see `suspicious`": bool(wrong),
+        f"the anchors vary in about {narrow:.1f} directions: such spaces carry the class of an item rather than "
+        "the item; stitching may work where retrieval of the counterpart does not": narrow < COLLAPSED,
         f"only {held_out} anchors were held out: the intervals are rough": held_out < FEW,
         f"{held_out} anchors are too few to measure retrieval": gallery < LEAST_GALLERY,
         f"counterparts were looked for among {gallery} held-out vectors: figures at {NEIGHBOURS} say nothing": (

@@ -57,7 +57,7 @@ class Folds:
         return (~self.inside(fold)).nonzero()[:, 0]
 
     def by_row(self, values: list[Tensor]) -> Tensor:
-        """A value (g, ...) for every row of every fold -> (m, ...), the mean of a row's values of all partitions."""
+        """A value (g, ...) for every row of every fold -> (m, ...), the mean of a row's over the partitions."""
         order = torch.cat([self.rows(fold) for fold in range(self.count)]).argsort(stable=True)
         joined = torch.cat(values)[order]
         return joined.reshape(len(self.evaluated), self.repeats, *joined.shape[1:]).mean(1)
@@ -68,11 +68,11 @@ class Folds:
         return rows[:SAMPLED]
 
     @cached_property
-    def span_x(self) -> tuple[Tensor, Tensor]:
+    def span_x(self) -> tuple[Tensor, Tensor | None]:
         return row_space(self.x)
 
     @cached_property
-    def span_y(self) -> tuple[Tensor, Tensor]:
+    def span_y(self) -> tuple[Tensor, Tensor | None]:
         return row_space(self.y)
 
     @cached_property

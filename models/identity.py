@@ -16,7 +16,7 @@ class Identity(Method):
     name: ClassVar[str] = "identity"
 
     @classmethod
-    def suits(cls, n: int, d1: int, d2: int) -> bool:
+    def suits(cls, n: int, d1: int, d2: int) -> bool:  # noqa: ARG003
         return d1 == d2
 
     def fit(self, x: Tensor, y: Tensor) -> Self:

@@ -79,7 +79,9 @@ class InverseRelative(Method):
 
     @classmethod
     def suits(cls, n: int, d1: int, d2: int) -> bool:  # noqa: ARG003
-        return False  # kept to compare with the paper: orthogonal and whitened find counterparts better at every n
+        # kept to compare with the paper: on 11 pairs of real spaces, with 30 and 100 anchors, its best MRR was
+        # .002 above to .35 below the best of orthogonal, ridge and whitened
+        return False
 
     def fit(self, x: Tensor, y: Tensor) -> Self:
         x, y = check_pairs(x, y)

@@ -4,7 +4,7 @@ A measure keeps one value per held-out row, so that any two translations can be 
 and every figure gets an interval.
 
 Retrieval is reported as ranks but chosen by surprise, the contrastive loss
-    log(1 + Σ_j exp((s_ij - s_ii) / τ))      van den Oord et al. 2018, "Representation learning with contrastive ...", eq. 4
+    log(1 + Σ_j exp((s_ij - s_ii) / τ))      (van den Oord et al. 2018, "... contrastive predictive coding", eq. 4)
 with the sum stretched to AMONG distractors: held-out galleries are small, so most ranks in them are 1 and tell
 good candidates from very good ones only by chance.
 """

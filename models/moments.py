@@ -67,9 +67,7 @@ class Moments:
         sxx = self.sxx - part.sxx - weight * torch.outer(shift_x, shift_x)
         sxy = self.sxy - part.sxy - weight * torch.outer(shift_x, shift_y)
         syy = self.syy - part.syy - weight * torch.outer(shift_y, shift_y)
-        return Moments(
-            n, mean_x, mean_y, cleaned(sxx, self.sxx), cleaned(sxy, self.sxy), cleaned(syy, self.syy)
-        )
+        return Moments(n, mean_x, mean_y, cleaned(sxx, self.sxx), cleaned(sxy, self.sxy), cleaned(syy, self.syy))
 
     @property
     def reversed(self) -> "Moments":
@@ -81,7 +79,9 @@ class Moments:
         names = ("mean_x", "mean_y", "sxx", "sxy", "syy", "principal_cross", "core")
         values = {name: getattr(self, name).float() for name in names}
         result = Moments(self.n, **{name: values[name] for name in names[:5]})
-        bases = {name: tuple(part.float() for part in getattr(self, name)) for name in ("principal", "principal_y")}
+        bases = {
+            name: tuple(part.float() for part in getattr(self, name)) for name in ("principal", "principal_y")
+        }
         vars(result).update({name: values[name] for name in names[5:]} | bases)
         return result
 

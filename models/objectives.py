@@ -7,7 +7,8 @@ from typing import ClassVar
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
-from models.base import Trial
+from models.base import Method, Trial
+from models.distilled import Distilled, LinearHead
 from models.errors import InvalidOption, UnknownMethod
 from models.folds import Folds
 from models.measures import surprises
@@ -20,6 +21,11 @@ class Objective(ABC):
 
     name: ClassVar[str]
     by_score: ClassVar[bool] = False  # whether it depends on how translated vectors are scored
+    passed_over: ClassVar[frozenset[str]] = frozenset()  # methods that `auto` does not try for it
+
+    def methods(self) -> list[Method]:
+        """What can be tried for this objective alone."""
+        return []
 
     @abstractmethod
     def of(self, trial: Trial, similarity: Tensor, folds: Folds) -> Tensor:
@@ -31,6 +37,7 @@ class Retrieval(Objective):
 
     name = "retrieval"
     by_score = True
+    passed_over = frozenset({"reduced_rank", "ridge_procrustes"})  # `whitened` is as good: see benchmarks/quality
 
     def of(self, trial: Trial, similarity: Tensor, folds: Folds) -> Tensor:  # noqa: ARG002
         return surprises(similarity)
@@ -54,6 +61,9 @@ class Agreement(Objective):
     def __init__(self, head: Head) -> None:
         self.head = head
 
+    def methods(self) -> list[Method]:
+        return list(Distilled.variants(self.head)) if isinstance(self.head, LinearHead) else []
+
     def of(self, trial: Trial, similarity: Tensor, folds: Folds) -> Tensor:  # noqa: ARG002
         native, stitched = (log_softmax(self.head(folds.full(v)), 1) for v in (trial.y, trial.predicted))
         return (native.exp() * (native - stitched)).sum(1, keepdim=True).double()
@@ -71,6 +81,7 @@ def objective_named(name: str, head: Head | None) -> Objective:
     if name != "head":
         return OBJECTIVES[name]()
     if head is None:
-        raise InvalidOption("objective 'head' needs the head that is to agree, got none", expected="head", got=None)
+        raise InvalidOption(
+            "objective 'head' needs the head that is to agree, got none", expected="head", got=None
+        )
     return Agreement(head)
-

@@ -8,7 +8,6 @@ R maximises tr(RᵀXcᵀYc) over semi-orthogonal maps, so unequal dimensions nee
 from typing import ClassVar
 
 import torch
-from torch import Tensor
 
 from models.base import LinearMethod, Solution
 from models.moments import Moments, thin_svd

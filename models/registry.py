@@ -7,6 +7,7 @@ from models.affine import Affine
 from models.base import Method
 from models.errors import InvalidOption, UnknownMethod
 from models.identity import Identity
+from models.inverse_relative import InverseRelative, Normalized
 from models.latentis import LatentisAffine, LatentisLinear, LatentisLOrtho, LatentisOrtho
 from models.low_rank import LowRank
 from models.maps import Map
@@ -31,13 +32,14 @@ METHODS: Mapping[str, type[Method]] = {
         Ridge,
         RidgeProcrustes,
         Whitened,
+        InverseRelative,
         LatentisLinear,
         LatentisAffine,
         Residual,
     )
 }
 
-MAPS: Mapping[str, type[Map]] = {kind.kind: kind for kind in (Affine, ResidualMap)}
+MAPS: Mapping[str, type[Map]] = {kind.kind: kind for kind in (Affine, Normalized, ResidualMap)}
 
 
 def candidates(name: str, options: Mapping[str, Any]) -> list[Method]:

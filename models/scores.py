@@ -1,23 +1,22 @@
-"""How a translated vector is scored against stored ones: in which directions, and with or without hubs corrected.
+"""How a translated vector is scored against stored ones: in which directions, with or without hubs corrected.
 
-A score compares codes q = (ŷ - m) B of translated vectors with codes c = (y - m) B of stored ones, m the mean of the
-target anchors:
+A score compares codes q = (ŷ - m) B of translated vectors with codes c = (y - m) B of stored ones, m the mean of
+the target anchors:
     cosine      cos(q, c)
-    CSLS        2 cos(q, c) - r(c), r(c) the mean cosine of c to its 10 nearest translated anchors
-                (Conneau et al. 2018, "Word translation without parallel data", eq. 3; the query's own r shifts a row)
-An index needs no codes: with q' = q Bᵀ / ‖q‖ the cosine is q'·(y - m) / ‖c‖, so a stored vector carries two numbers.
+    CSLS        2 cos(q, c) - r(c), r(c) the mean cosine of c to its nearest translated anchors (Conneau et al.
+                2018, "Word translation without parallel data", eq. 3; the query's own r shifts a whole row)
+An index needs no codes: with q' = q Bᵀ / ‖q‖ the cosine is q'·(y - m) / ‖c‖, so a stored vector carries two
+numbers, 1 / ‖c‖ and r(c).
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
 from models.base import Trial
-from models.errors import UnknownMethod
 
 NEIGHBOURS = 5  # translated anchors that r is the mean cosine to
 WHITENING = 0.1  # shrinkage of the whitened target
@@ -33,22 +32,23 @@ def centred(_trial: Trial) -> None:
 
 def span(trial: Trial) -> Tensor | None:
     """(k, r) the directions that the target anchors span; None where they span all."""
-    assert trial.moments
+    if trial.moments is None:
+        return None
     basis = trial.moments.principal_y[1]
     return basis if basis.shape[1] < basis.shape[0] else None
 
 
 def whitened(trial: Trial) -> Tensor | None:
     """(k, r) the same, each divided by its own spread."""
-    assert trial.moments
+    if trial.moments is None:
+        return None
     spectrum, basis = trial.moments.principal_y
     return basis / ((1 - WHITENING) * spectrum + WHITENING * spectrum.mean()).sqrt()
 
 
 def canonical(trial: Trial) -> Tensor | None:
     """(k, r) the directions in which the method found both sides to agree."""
-    assert trial.solution
-    return trial.solution.codes
+    return trial.codes
 
 
 CODES: Mapping[str, Codes] = {f.__name__: f for f in (centred, span, whitened, canonical)}
@@ -63,7 +63,7 @@ class Score:
     csls: bool = False
 
     def to_dict(self) -> dict[str, Any]:
-        return dict(vars(self))
+        return {"name": self.name, **vars(self)}
 
     @property
     def name(self) -> str:
@@ -84,11 +84,7 @@ class Score:
     def directions(self, trial: Trial) -> Tensor | None:
         """B, (k, r); None for I."""
         directions = CODES[self.codes](trial)
-        if directions is None or not self.power:
-            return directions
-        assert trial.solution
-        assert trial.solution.strength is not None
-        return directions * trial.solution.strength**self.power
+        return directions if directions is None else directions * weights(trial, self.power)
 
     @staticmethod
     def weighted(centred: Tensor, projection: Tensor | None) -> Tensor:
@@ -137,7 +133,7 @@ class Fitted:
 
 
 def similarities(trial: Trial, scores: Iterable[Score]) -> dict[Score, Tensor]:
-    """The (g, g) of each score: held-out rows by counterparts. Scores of the same directions share their products."""
+    """The (g, g) of each score, held-out rows by counterparts; scores of the same directions share products."""
     result: dict[Score, Tensor] = {}
     for codes in dict.fromkeys(score.codes for score in scores):
         plain = Score(codes).directions(trial)
@@ -151,9 +147,7 @@ def similarities(trial: Trial, scores: Iterable[Score]) -> dict[Score, Tensor]:
 
 
 def weights(trial: Trial, power: float) -> Tensor | float:
-    if not power or trial.solution is None or trial.solution.strength is None:
-        return 1.0
-    return trial.solution.strength**power
+    return trial.strength**power if power and trial.strength is not None else 1.0
 
 
 def hubness(codes: Tensor, sample: Tensor) -> Tensor:
@@ -171,12 +165,6 @@ def scores_for(trial: Trial) -> list[Score]:
     if trial.moments is not None:
         few = trial.moments.principal_y[1].shape[1] < trial.moments.sxy.shape[1]
         tried += [Score("span")] * few + [Score("whitened")]
-    if trial.solution is not None and trial.solution.codes is not None and trial.solution.rank:
+    if trial.codes is not None and trial.codes.shape[1]:
         tried += [Score("canonical", power) for power in POWERS]
     return [Score(score.codes, score.power, csls) for csls in (False, True) for score in tried]
-
-
-def check_score(name: str) -> str:
-    if name not in CODES:
-        raise UnknownMethod(f"score must be one of {list(CODES)}, got {name!r}", expected=list(CODES), got=name)
-    return name

@@ -97,13 +97,14 @@ def basis(x: Tensor, anchors: Tensor, inverse: Tensor) -> Tensor:  # noqa: ARG00
 
 
 def whitening_of(anchors: Tensor, shrinkage: float = SHRINKAGE) -> Tensor:
-    """C^(-1/2) (d, d), C = (1 - s) cov + s · mean eigenvalue · I; anchors that do not vary whiten nothing."""
+    """C^(-1/2) (d, d), C = (1 - s) cov + s m I, m the mean eigenvalue that is not 0; without any C = I."""
     centred = anchors - anchors.mean(0)
     spectrum, axes = torch.linalg.eigh(centred.T @ centred / len(anchors))  # (d,), (d, d)
     if spectrum[-1] <= TOLERANCE * anchors.square().amax():
         return torch.eye(anchors.shape[1], dtype=anchors.dtype)
-    shrunk = (1 - shrinkage) * spectrum.clamp(min=0) + shrinkage * spectrum.mean()
-    stretch = torch.where(shrunk > TOLERANCE * shrunk[-1], shrunk.rsqrt(), 0.0)
+    spectrum = torch.where(spectrum > TOLERANCE * spectrum[-1], spectrum, 0.0)
+    shrunk = (1 - shrinkage) * spectrum + shrinkage * spectrum[spectrum > 0].mean()
+    stretch = torch.where(shrunk > 0, shrunk.rsqrt(), 0.0)
     inverse: Tensor = axes * stretch @ axes.T
     return inverse
 
@@ -114,9 +115,8 @@ def shortest_paths(anchors: Tensor) -> Tensor:
     The shortest spanning tree belongs to the graph too, so it is in one piece: parts that no neighbours join
     are joined by the shortest edges between them.
     """
-    edges = (
-        euclidean(anchors, anchors).clamp(min=SMALLEST).fill_diagonal_(0)
-    )  # 0 is no edge, between copies is one
+    # SciPy takes 0 for no edge, but between copies there is one
+    edges = euclidean(anchors, anchors).clamp(min=SMALLEST).fill_diagonal_(0)
     nearest = edges.topk(min(NEIGHBOURS + 1, len(anchors)), largest=False).indices  # itself among them
     joined = torch.zeros_like(edges, dtype=torch.bool).scatter_(1, nearest, value=True)
     joined |= torch.from_numpy(minimum_spanning_tree(csr_array(edges.numpy())).toarray() > 0)

@@ -1,10 +1,10 @@
 """Partially whitened Procrustes: rotate where both sides are whitened, as far as α says, then undo the target's.
 
-Williams et al. 2021, "Generalized shape metrics on neural representations" (the interpolation between Procrustes,
-α = 1, and CCA, α = 0); Artetxe et al. 2018, "Generalizing and improving bilingual word embedding mappings" (whiten,
-rotate, re-weight, de-whiten). With Sxx = V diag(λ) Vᵀ, m its mean eigenvalue and shrunk λ' = (1 - s) λ + s m:
+Williams et al. 2021, "Generalized shape metrics on neural representations" (the interpolation between
+Procrustes, α = 1, and CCA, α = 0); Artetxe et al. 2018, "Generalizing and improving bilingual word embedding
+mappings" (whiten, rotate, re-weight, de-whiten). With Sxx = V diag(λ) Vᵀ, m its mean eigenvalue and shrunk λ' = (1 - s) λ + s m:
     Zx = V diag(α + (1 - α) √(m / λ')) Vᵀ, Zy likewise        U S Vᵀ = svd(Zx Sxy Zy)
-    W = c Zx U Vᵀ Zy⁻¹        codes Zy V, strength S / s₀
+    W = c Zx U Sᵖ Vᵀ Zy⁻¹        codes Zy V, strength S / s₀
 Both sides agree in the codes: (x - mX) W (Zy V) = c (x - mX) Zx U. Along each, S is how much they share, so
 codes weighted by a power of S compare what is shared and leave out what is not.
 """
@@ -29,13 +29,18 @@ class Whitened(LinearMethod):
     options: ClassVar[Mapping[str, Option]] = {
         "alpha": Option(0.0, 0.0, 1.0, "1 leaves lengths as they are, 0 whitens fully"),
         "shrinkage": Option(0.1, 1e-6, 1.0, "share of the mean eigenvalue in every covariance"),
+        "power": Option(0.0, 0.0, 1.0, "p: 0 rotates only, 1 with full whitening is least squares"),
     }
 
     def __init__(
-        self, alpha: float = options["alpha"].default, shrinkage: float = options["shrinkage"].default
+        self,
+        alpha: float = options["alpha"].default,
+        shrinkage: float = options["shrinkage"].default,
+        power: float = options["power"].default,
     ) -> None:
         self.alpha = alpha
         self.shrinkage = shrinkage
+        self.power = power
 
     @classmethod
     def candidates(cls, options: Mapping[str, float]) -> list[Self]:
@@ -48,9 +53,10 @@ class Whitened(LinearMethod):
         (lx, vx), (ly, vy) = moments.principal, moments.principal_y  # (r1,), (d1, r1), (r2,), (d2, r2)
         zx, zy = self.stretch(lx), self.stretch(ly)
         u, s, v = thin_svd(zx.unsqueeze(1) * moments.core * zy)
-        scale = fitted_scale(zx.unsqueeze(1) * u, v / zy.unsqueeze(1), lx, moments.core)
+        back = v * (s / s[:1]) ** self.power / zy.unsqueeze(1)  # Zy⁻¹ V Sᵖ
+        scale = fitted_scale(zx.unsqueeze(1) * u, back, lx, moments.core)
         source, codes = vx @ (scale * zx.unsqueeze(1) * u), vy @ (zy.unsqueeze(1) * v)  # c Zx U, Zy V
-        return Solution(source, (vy @ (v / zy.unsqueeze(1))).T, codes, s / s[:1])
+        return Solution(source, (vy @ back).T, codes, s / s[:1])
 
     def stretch(self, spectrum: Tensor) -> Tensor:
         """The diagonal of Z, (r,)."""

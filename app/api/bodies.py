@@ -12,7 +12,7 @@ from app.api.codecs import CODECS, Codec, reader, writer
 from app.api.codecs.base import Fields
 from app.api.codecs.json import to_base64
 from app.api.errors import MEDIA_TYPE, from_validation, too_large
-from app.api.schemas import ProblemOut
+from app.api.schemas.base import ProblemOut
 from app.errors import TooManyRows, UnsupportedMediaType
 
 JSON, NPY, ARROW = CODECS

@@ -7,11 +7,11 @@ from fastapi import APIRouter, Depends, Response
 
 from app.api.bodies import ALL, ARROW, JSON, Answers, Body, Reply, answers, problems
 from app.api.deps import Cursor, IfMatch, Limit, NamePath, ServicesDep, tagged
-from app.api.schemas import (
+from app.api.schemas.base import IdsIn
+from app.api.schemas.collections import (
     CollectionIn,
     CollectionOut,
     CollectionPage,
-    IdsIn,
     PointsIn,
     PointsOut,
     SearchIn,
@@ -125,8 +125,9 @@ def search(
     """The nearest points to each query; queries of another space are translated first."""
     found = services.collections.search(collection, body.vectors, body.k, body.space, body.translator)
     results = [[{**carried(point, body.with_), "score": score} for point, score in hits] for hits in found.hits]
-    named = found.translation.named if found.translation else {"translator": None, "version": None, "stale": None}
-    return reply({"results": results, **named})
+    nothing: dict[str, Any] = {"translator": None, "version": None, "path": [], "stale": None}
+    named = found.translation.route.named if found.translation else nothing
+    return reply({"results": results, "score": found.score, **named})
 
 
 def carried(point: Point, parts: list[Any]) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends
 
 from app.api.bodies import Body, problems
 from app.api.deps import ServicesDep
-from app.api.schemas import CompareIn, CompareOut
+from app.api.schemas.comparison import CompareIn, CompareOut
 from app.service.comparison import compare
 
 router = APIRouter(prefix="/v1", tags=["comparison"])

@@ -4,7 +4,7 @@ from typing import Annotated, TypeVar
 
 from fastapi import Depends, Header, Path, Query, Request, Response
 
-from app.api.schemas import NAME, ResourceOut
+from app.api.schemas.base import NAME, ResourceOut
 from app.service import Services
 
 

@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends
 
 from app.api.bodies import Body, problems
 from app.api.deps import NamePath, ServicesDep
-from app.api.schemas import DisentanglementOut, FactorsIn
+from app.api.schemas.spaces import DisentanglementOut, FactorsIn
 from app.service.disentanglement import disentangle
 
 router = APIRouter(prefix="/v1/spaces", tags=["comparison"])

@@ -6,7 +6,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
-from app.api import schemas
+from app.api.schemas.base import In, ProblemOut
 
 SCHEMAS = "#/components/schemas/{model}"
 
@@ -22,7 +22,7 @@ def install(app: FastAPI) -> None:
 
 def described(app: FastAPI) -> dict[str, Any]:
     page = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
-    inputs = [(model, "validation") for model in (*schemas.In.__subclasses__(), schemas.ProblemOut)]
+    inputs = [(model, "validation") for model in (*In.__subclasses__(), ProblemOut)]
     _, definitions = models_json_schema(inputs, ref_template=SCHEMAS)  # type: ignore[arg-type]
     page["components"]["schemas"].update(definitions["$defs"])
     page["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}

@@ -6,7 +6,8 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from app.api.bodies import ALL, Answers, Body, Reply, answers, problems
 from app.api.deps import Cursor, IfMatch, Limit, NamePath, ServicesDep, tagged
-from app.api.schemas import AnchorsIn, AnchorsOut, IdsIn, SpaceIn, SpaceOut, SpacePage
+from app.api.schemas.base import IdsIn
+from app.api.schemas.spaces import AnchorsIn, AnchorsOut, SpaceIn, SpaceOut, SpacePage
 from app.service.spaces import Space
 
 router = APIRouter(prefix="/v1/spaces", tags=["spaces"])

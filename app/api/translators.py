@@ -6,9 +6,16 @@ from fastapi import APIRouter, Depends, Response
 
 from app.api.bodies import ALL, Answers, Body, Reply, answers, problems
 from app.api.deps import Cursor, IfMatch, Limit, NamePath, ServicesDep, tagged
-from app.api.schemas import TranslateIn, TranslateOut, TranslatorIn, TranslatorOut, TranslatorPage
+from app.api.schemas.translators import (
+    ReverseOut,
+    TranslateIn,
+    TranslateOut,
+    TranslatorIn,
+    TranslatorOut,
+    TranslatorPage,
+)
 from app.service import Services
-from app.service.translators import Spec, is_stale
+from app.service.translators import is_stale
 from app.store import Record
 
 router = APIRouter(prefix="/v1", tags=["translators"])
@@ -31,7 +38,7 @@ def put_translator(
 
     The same again on unchanged anchors changes nothing; on changed anchors it is fitted anew, as a new version.
     """
-    record, created = services.translators.put(translator, Spec(**vars(body)), if_match)
+    record, created = services.translators.put(translator, body.spec(), if_match)
     return tagged(out(record, services), response, created)
 
 
@@ -66,13 +73,21 @@ def translate(
     reply: Annotated[Reply, Depends(Answers(*ALL))],
 ) -> Response:
     """Carry vectors from one space to another. The first use of a pair of spaces fits its translator."""
-    name = body.translator or services.translators.between(body.source or "", body.target or "").name
-    done = services.translators.translate(name, body.vectors)
-    fields = {"vectors": done.vectors, "source": done.source, "target": done.target, **done.named}
-    return reply(fields, base64=body.encoding_format == "base64")
+    translators = services.translators
+    ends = body.source or "", body.target or ""
+    route = translators.named(body.translator) if body.translator else translators.between(*ends)
+    done = translators.translate(route, body.vectors, body.confidence)
+    fields = {"vectors": done.vectors, "source": route.source, "target": route.target, **route.named}
+    trust = {} if done.confidence is None else {"confidence": done.confidence}
+    return reply({**fields, **trust}, base64=body.encoding_format == "base64")
 
 
 def out(record: Record, services: Services) -> TranslatorOut:
+    translators = services.translators
+    reverse = translators.reverse_of(record)
     return TranslatorOut.of(
-        record, **record.value["spec"], stale=is_stale(record, *services.translators.ends(record))
+        record,
+        **{**record.value["spec"], "anchors": record.value["spec"]["selection"]},
+        stale=is_stale(record, *translators.ends(record)),
+        reverse=ReverseOut.beside(record, reverse) if reverse else None,
     )

@@ -40,6 +40,7 @@ class Found:
 
     hits: list[list[tuple[Point, float]]]
     translation: Translation | None
+    score: str  # what the scores are
 
 
 class Collections(Resources):
@@ -115,7 +116,11 @@ class Collections(Resources):
         if translation:
             queries = translation.vectors
         self.check_vectors(name, collection, queries)
-        return Found(live.search(queries, k), translation)
+        if translation is None or collection.metric != "cosine":
+            return Found(live.search(queries, k), translation, collection.metric)
+        route = translation.route
+        scored = live.search_scored(queries, k, route.key, route.score)
+        return Found(scored, translation, route.steps[-1].value["report"]["score"]["name"])
 
     def live(self, record: Record) -> Live:
         """In memory, as the record says. CorruptStore if it was replaced meanwhile: see `steady`."""
@@ -155,13 +160,13 @@ class Collections(Resources):
         self, collection: Collection, queries: Vectors, space: str | None, translator: str | None
     ) -> Translation | None:
         if translator is not None:
-            record = self.translators.get(translator)
-            self.check_leads_here(record, collection, space)
+            route = self.translators.named(translator)
+            self.check_leads_here(route.steps[0], collection, space)
         elif space in (None, collection.space):
             return None
         else:
-            record = self.translators.between(space, collection.space)
-        return self.translators.translate(record.name, queries)
+            route = self.translators.between(space, collection.space)
+        return self.translators.translate(route, queries)
 
     def check_leads_here(self, record: Record, collection: Collection, space: str | None) -> None:
         source, target = pair_of(record)

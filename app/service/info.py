@@ -12,7 +12,7 @@ import torch
 from app.index import FAISS_VERSION, METRICS, gpus
 from app.settings import Settings
 from models.comparison import MEASURES
-from models.measures import OBJECTIVES
+from models.objectives import OBJECTIVES
 from models.registry import METHODS
 
 

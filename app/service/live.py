@@ -9,8 +9,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from app.index import INDEXES, Index, Slots, Vectors
+from app.index.scored import ScoredIndex
 from app.store.rows import Log, Read, Rows, Segment, load
+from models.scores import Fitted
 
+SCORES = 4  # translators whose codes of the points are kept
+SCORED_AT_ONCE = 8192  # points
 GARBAGE = 4  # slots given out per living point before everything is loaded anew
 
 
@@ -50,12 +54,19 @@ class Live:
                 self._apply(part)
             self._applied, self._position = log.segments, position
 
+    def search_scored(self, queries: Vectors, k: int, key: str, score: Fitted) -> list[list[tuple[Point, float]]]:
+        """By a translator's score, which `key` names; codes are computed at its first use and kept up after."""
+        if key not in self._scored:
+            with self._turn.alone():
+                if key not in self._scored:
+                    self._score_by(key, score)
+        with self._turn.shared():
+            return self._hits(self._scored.get(key, self._index), queries, k)
+
     def search(self, queries: Vectors, k: int) -> list[list[tuple[Point, float]]]:
         """queries (m, d) -> for each, its at most k nearest points and their scores."""
         with self._turn.shared():
-            scores, slots = self._index.search(queries, k)
-            hits = zip(slots.tolist(), scores, strict=True)
-            return [[(self._point(slot), score) for slot, score in zip(*hit, strict=True)] for hit in hits]
+            return self._hits(self._index, queries, k)
 
     def points(self, ids: Sequence[str]) -> list[Point]:
         """Those of `ids` that are there."""
@@ -69,6 +80,22 @@ class Live:
             new = sum(id_ not in self._slot_of for id_ in set(rows.ids))
             return len(self._slot_of) - gone + new
 
+    def _hits(self, index: Index, queries: Vectors, k: int) -> list[list[tuple[Point, float]]]:
+        scores, slots = index.search(queries, k)
+        hits = zip(slots.tolist(), scores, strict=True)
+        return [[(self._point(slot), score) for slot, score in zip(*hit, strict=True)] for hit in hits]
+
+    def _score_by(self, key: str, score: Fitted) -> None:
+        codes = self.dim if score.projection is None else score.projection.shape[1]
+        index = ScoredIndex(score, INDEXES["faiss"](codes + 1, "ip"))
+        slots = np.fromiter(self._slot_of.values(), np.int64, len(self._slot_of))
+        for part in np.array_split(slots, max(1, len(slots) // SCORED_AT_ONCE)):
+            if len(part):
+                index.put(part, np.stack([self._point(slot).vector for slot in part.tolist()]))
+        while len(self._scored) >= SCORES:
+            self._scored.pop(next(iter(self._scored)))
+        self._scored[key] = index
+
     def _known(self, log: Log) -> int:
         """How many of the log's segments need not be applied again; 0 to start anew."""
         same = [here == there for here, there in zip(self._applied, log.segments, strict=False)]
@@ -79,6 +106,7 @@ class Live:
 
     def _clear(self) -> None:
         self._index: Index = INDEXES["faiss"](self.dim, self.metric)
+        self._scored: dict[str, ScoredIndex] = {}
         self._applied = ()
         self._slot_of: dict[str, int] = {}
         self._rows: list[Rows] = []
@@ -90,9 +118,11 @@ class Live:
             [rows.ids[row] for row in changed], rows.vectors[changed], [rows.payloads[row] for row in changed]
         )
         gone = {*rows.deletes}.difference(rows.ids).union(fresh.ids)
-        self._index.remove(np.array([self._slot_of.pop(id_) for id_ in gone if id_ in self._slot_of], np.int64))
+        removed = np.array([self._slot_of.pop(id_) for id_ in gone if id_ in self._slot_of], np.int64)
         slots: Slots = np.arange(len(fresh.ids), dtype=np.int64) + self._starts[-1]
-        self._index.put(slots, fresh.vectors)
+        for index in (self._index, *self._scored.values()):
+            index.remove(removed)
+            index.put(slots, fresh.vectors)
         self._slot_of.update(zip(fresh.ids, slots.tolist(), strict=True))
         self._rows.append(fresh)
         self._starts.append(self._starts[-1] + len(fresh.ids))

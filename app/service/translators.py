@@ -1,26 +1,36 @@
 """Translators: fitted on demand, stored with their report, applied as one product."""
 
 import threading
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from hashlib import sha256
+from math import prod
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
+from torch import Tensor
 
-from anchors import pair_by_ids
-from app.errors import InvalidVectors, SameSpace
+from anchors import AnchorSet
+from anchors.errors import NoSharedAnchors
+from app.errors import InvalidInput, InvalidVectors, SameSpace
 from app.index import LONGEST, overlong
+from app.service.pairing import Paired, Pairing, Selection, Side, paired
+from app.service.paths import best_path, paths
 from app.service.resources import Resources
 from app.service.spaces import Space, Spaces, check_width
 from app.store import Record, Store, Write
 from app.store.base import digest_of
-from app.store.rows import Vectors
+from app.store.rows import Log, Rows, Vectors, merged
 from models.affine import Affine
-from models.estimate import estimate
+from models.artifact import Artifact
+from models.estimate import Report, estimate
+from models.maps import Map
+from models.scores import Fitted
 
-MAPS = 64  # kept in memory
+ARTIFACTS = 64  # kept in memory
 LONGEST_NAME = 128
 
 
@@ -32,33 +42,90 @@ class Spec:
     target: str
     method: str = "auto"
     objective: str = "retrieval"
-    options: Mapping[str, Any] | None = None
+    options: Mapping[str, Any] = field(default_factory=dict)
+    pairing: Pairing = Pairing()
+    selection: Selection | None = None
     seed: int = 0
 
     def to_value(self) -> dict[str, Any]:
-        return {**vars(self), "options": dict(self.options or {})}
+        return asdict(self)
 
 
 @dataclass(frozen=True)
-class Translation:
-    """Vectors of the target, and the translator that made them."""
+class FittedReport(Report):
+    """With ids in place of rows, and how the pairs came about."""
 
-    vectors: Vectors  # (n, d2)
-    translator: Record
+    suspicious: list[str]  # type: ignore[assignment]
+    pairing: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, report: Report, paired: Paired) -> "FittedReport":
+        ids = [paired.pairs.ids[row] for row in report.suspicious]
+        return cls(**{**vars(report), "suspicious": ids, "pairing": paired.notes})
+
+
+@dataclass(frozen=True)
+class Route:
+    """The translators that lead from one space to another, in order, and their maps as one."""
+
+    steps: tuple[Record, ...]
+    artifacts: tuple[Artifact, ...]  # one for each step
+    maps: tuple[Map, ...]  # what they come to: neighbours that are affine fused
     stale: bool
 
     @property
     def source(self) -> str:
-        return pair_of(self.translator)[0]
+        return pair_of(self.steps[0])[0]
 
     @property
     def target(self) -> str:
-        return pair_of(self.translator)[1]
+        return pair_of(self.steps[-1])[1]
+
+    @property
+    def key(self) -> str:
+        """Names exactly these maps."""
+        return "+".join(record.value["artifact"] for record in self.steps)
+
+    @property
+    def score(self) -> Fitted:
+        """How its translations are compared with stored vectors: as those of its last step are."""
+        return self.artifacts[-1].score
 
     @property
     def named(self) -> dict[str, Any]:
-        """What an answer says of the translator."""
-        return {"translator": self.translator.name, "version": self.translator.version, "stale": self.stale}
+        """What an answer says of it; a path of several has no one version."""
+        names = [record.name for record in self.steps]
+        one = len(names) == 1
+        return {
+            "translator": names[0] if one else None,
+            "version": self.steps[0].version if one else None,
+            "path": names,
+            "stale": self.stale,
+        }
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """x (n, d1) -> (n, d2)"""
+        for step in self.maps:
+            x = step(x)
+        return x
+
+    def confidence(self, x: Tensor) -> Tensor:
+        """x (n, d1) -> (n,); along a path the product of the steps'."""
+        result = torch.ones(len(x))
+        for artifact in self.artifacts:
+            following = artifact.map(x)
+            result = result * artifact.confidence(x, following).float()
+            x = following
+        return result
+
+
+@dataclass(frozen=True)
+class Translation:
+    """Vectors of the target, and the route that made them."""
+
+    vectors: Vectors  # (n, d2)
+    route: Route
+    confidence: NDArray[np.float32] | None = None  # (n,)
 
 
 class Translators(Resources):
@@ -67,7 +134,7 @@ class Translators(Resources):
     def __init__(self, store: Store, spaces: Spaces) -> None:
         super().__init__(store, "translator")
         self.spaces = spaces
-        self._map = lru_cache(maxsize=MAPS)(lambda digest: Affine.from_bytes(self.blob(digest)))
+        self._artifact = lru_cache(maxsize=ARTIFACTS)(lambda digest: Artifact.from_bytes(self.blob(digest)))
         self._pairs: tuple[int, dict[tuple[str, str], Record]] = (-1, {})
         self._first_use: dict[tuple[str, str], threading.Lock] = {}
 
@@ -80,18 +147,36 @@ class Translators(Resources):
         check_two(spec.source, spec.target)
         return self.change(name, if_match, change)
 
-    def between(self, source: str, target: str) -> Record:
-        """The best translator of the pair by its report; the first use fits one by `auto`."""
+    def between(self, source: str, target: str) -> Route:
+        """The best way by its reports: a translator, which the first use fits by `auto`, or a path of them.
+
+        NotFound, SameSpace, NoSharedAnchors.
+        """
         check_two(source, target)
         for space in (source, target):
             self.spaces.get(space)
-        pair = source, target
-        if found := self.best().get(pair):
-            return found
-        with self._first_use.setdefault(pair, threading.Lock()):
-            if found := self.best().get(pair):
-                return found
-            return self._first_fit(Spec(source, target))
+        try:
+            direct = self._direct(source, target)
+        except NoSharedAnchors:
+            return self.route(*self._through_others(source, target))
+        path = self._fitted_path(source, target)
+        return self.route(*path) if path and worth(*path) > worth(direct) else self.route(direct)
+
+    def named(self, name: str) -> Route:
+        """NotFound."""
+        return self.route(self.get(name))
+
+    def route(self, *steps: Record) -> Route:
+        """Affine maps are fused; a record that was replaced meanwhile is read again."""
+        read = [self.steady(step.name, lambda now: (now, self._artifact(now.value["artifact"]))) for step in steps]
+        records = tuple(record for record, _ in read)
+        artifacts = tuple(artifact for _, artifact in read)
+        return Route(
+            records,
+            artifacts,
+            fused([artifact.map for artifact in artifacts]),
+            any(is_stale(record, *self.ends(record)) for record in records),
+        )
 
     def best(self) -> dict[tuple[str, str], Record]:
         """By pair of spaces, the best translator by its report; read again when one was written."""
@@ -105,39 +190,96 @@ class Translators(Resources):
         """The spaces that a translator leads from to `target`."""
         return sorted(source for source, other in self.best() if other == target)
 
-    def translate(self, name: str, vectors: Vectors) -> Translation:
-        """vectors (n, d1) of the source. NotFound, WrongDimension."""
-        record, affine = self.steady(name, lambda record: (record, self._map(record.value["weights"])))
-        source, target = self.ends(record)
-        check_width(source.name, Space.of(source), vectors)
-        translated = affine(torch.from_numpy(vectors)).numpy()
-        check_length(translated)
-        return Translation(translated, record, is_stale(record, source, target))
+    def translate(self, route: Route, vectors: Vectors, confidence: bool = False) -> Translation:
+        """vectors (n, d1) of its source. WrongDimension, InvalidVectors."""
+        check_width(route.source, Space.of(self.spaces.get(route.source)), vectors)
+        x = torch.from_numpy(vectors)
+        translated = route(x)
+        check_length(translated.numpy())
+        trust = route.confidence(x).numpy() if confidence else None
+        return Translation(translated.numpy(), route, trust)
+
+    def reverse_of(self, record: Record) -> Record | None:
+        """The best translator of the opposite direction, if there is one."""
+        source, target = pair_of(record)
+        return self.best().get((target, source))
 
     def ends(self, record: Record) -> tuple[Record, Record]:
         """Its two spaces."""
         source, target = pair_of(record)
         return self.spaces.get(source), self.spaces.get(target)
 
+    def _direct(self, source: str, target: str) -> Record:
+        """NoSharedAnchors."""
+        pair = source, target
+        if found := self.best().get(pair):
+            return found
+        with self._first_use.setdefault(pair, threading.Lock()):
+            return self.best().get(pair) or self._first_fit(Spec(source, target))
+
+    def _fitted_path(self, source: str, target: str) -> list[Record] | None:
+        """Of several translators that are fitted already, the best."""
+        best = {pair: record for pair, record in self.best().items() if pair != (source, target)}
+        path = best_path(edges_of(best), source, target, lambda edge: worth(best[edge]))
+        return [best[edge] for edge in path] if path else None
+
+    def _through_others(self, source: str, target: str) -> list[Record]:
+        """A path of fitted translators, or else the first that shared anchors allow. NoSharedAnchors."""
+        if path := self._fitted_path(source, target):
+            return path
+        names = [record.name for record in self.spaces.all()]
+        ids = {name: set(self.spaces.anchors(name).ids) for name in names}
+        pairs = [(one, other) for one in names for other in names if one != other and ids[one] & ids[other]]
+        way = next(paths(edges_of(pairs), source, target), None)
+        if way is None:
+            raise NoSharedAnchors(
+                f"spaces {source!r} and {target!r} share no anchor id, nor does a path of other spaces connect "
+                "them: put anchors of the same items, under the same ids, into both",
+                expected="shared anchor ids",
+                got={"source": len(ids[source]), "target": len(ids[target]), "shared": 0},
+            )
+        return [self._direct(*edge) for edge in way]
+
+    def _side(self, space: str, collection: str | None) -> Side:
+        anchors = self.spaces.anchors(space)
+        return Side(anchors, self._points(collection, space) if collection else None)
+
+    def _points(self, collection: str, space: str) -> AnchorSet:
+        """NotFound; InvalidInput if it holds vectors of another space."""
+        record = self.store.get("collection", collection)
+        if record is None or record.value["space"] != space:
+            holds = f"holds vectors of {record.value['space']!r}" if record else "does not exist"
+            raise InvalidInput(
+                f"pairing needs a collection of space {space!r}; {collection!r} {holds}",
+                expected=space,
+                got=collection,
+            )
+        nothing = Rows([], np.empty((0, record.value["dim"]), np.float32), [])
+        rows = merged([nothing, *Log.of(record.value["log"]).read(self.blob)])
+        return AnchorSet.of(rows.ids, rows.vectors)
+
     def _fitted(self, name: str, current: Record | None, spec: Spec) -> Write | None:
         """None if `current` is the same translator, fitted on the same anchors."""
         spaces = [self.spaces.get(space) for space in (spec.source, spec.target)]
-        asked = {"spec": spec.to_value(), "anchors": anchors_used(*spaces)}
+        asked = {"spec": spec.to_value(), "anchor_versions": anchors_used(*spaces)}
         if current and asked.items() <= current.value.items():
             return None
-        pairs = pair_by_ids(self.spaces.anchors(spec.source), self.spaces.anchors(spec.target))
-        x, y = (torch.from_numpy(vectors) for vectors in (pairs.source, pairs.target))
-        method, report = estimate(x, y, spec.method, spec.objective, spec.options, spec.seed)
-        weights = method.affine_.to_bytes()
-        digest = digest_of(weights)
+        source = self._side(spec.source, spec.pairing.source_collection)
+        target = self._side(spec.target, spec.pairing.target_collection)
+        chosen = paired(source, target, spec.pairing, spec.selection)
+        x, y = (torch.from_numpy(vectors) for vectors in (chosen.pairs.source, chosen.pairs.target))
+        done = estimate(x, y, spec.method, spec.objective, spec.options, spec.seed)
+        artifact = Artifact(done.method.map_, done.score, done.confidence).to_bytes()
+        digest = digest_of(artifact)
+        report = FittedReport.of(done.report, chosen)
         return Write(
             "translator",
             name,
             current.position if current else 0,
-            {**asked, "weights": digest, "report": report.to_dict()},
+            {**asked, "artifact": digest, "report": report.to_dict()},
             rests_on=tuple(("space", space.name) for space in spaces),
             born={("space", space.name): space.created_at for space in spaces},
-            blobs={digest: weights},
+            blobs={digest: artifact},
             refers=frozenset([digest]),
         )
 
@@ -169,6 +311,31 @@ def merit(record: Record) -> tuple[bool, float]:
     return report["method"] != "mean", report["quality"]["mrr"]["low"]
 
 
+def worth(*steps: Record) -> float:
+    """Of a path, in [0, 1]: the product of the reported MRR of its steps; 0 where one only knows the mean."""
+    reports = [record.value["report"] for record in steps]
+    return prod(report["quality"]["mrr"]["mean"] if report["method"] != "mean" else 0.0 for report in reports)
+
+
+def edges_of(pairs: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
+    edges: dict[str, set[str]] = {}
+    for source, target in pairs:
+        edges.setdefault(source, set()).add(target)
+    return edges
+
+
+def fused(maps: Sequence[Map]) -> tuple[Map, ...]:
+    """Neighbours that are both affine become one product."""
+    result = [maps[0]]
+    for step in maps[1:]:
+        last = result[-1]
+        if isinstance(last, Affine) and isinstance(step, Affine):
+            result[-1] = last.then(step)
+        else:
+            result.append(step)
+    return tuple(result)
+
+
 def pair_of(record: Record) -> tuple[str, str]:
     return record.value["spec"]["source"], record.value["spec"]["target"]
 
@@ -180,7 +347,7 @@ def anchors_used(source: Record, target: Record) -> dict[str, int]:
 
 def is_stale(record: Record, source: Record, target: Record) -> bool:
     """Whether anchors were put or deleted since the translator was fitted."""
-    return bool(record.value["anchors"] != anchors_used(source, target))
+    return bool(record.value["anchor_versions"] != anchors_used(source, target))
 
 
 def check_two(source: str, target: str) -> None:

@@ -6,7 +6,7 @@ import pytest
 from anchors import pair_unpaired
 from anchors.errors import PairingRefused, TooFewPoints
 from anchors.scale import unit
-from anchors.unpaired import agreements, check_agreement, rotation_of
+from anchors.unpaired import UnpairedReport, agreements, check_report, rotation_of
 from tests.anchors.conftest import Clouds, named
 
 
@@ -90,7 +90,7 @@ def test_unrelated_clouds_are_refused_with_the_figures(clouds):
     with pytest.raises(PairingRefused, match="independent restarts must agree") as refused:
         pair_unpaired(source, target)
     got = refused.value.facts["got"]
-    assert got["agreement"] < 0.8 or got["same_nearest"] < 0.1
+    assert got["agreement"] < 0.8 or got["same_nearest"] < 0.1 or got["mutual_nn_rate"] < 0.25
     assert got["restarts"] == 5
 
 
@@ -115,14 +115,15 @@ def test_agreement_is_that_of_every_two():
     assert agreements([one, one, other], y) == pytest.approx(((1 + 2 / 3 + 2 / 3) / 3,) * 2)
 
 
-@pytest.mark.parametrize(("agreement", "same"), [(0.79, 1.0), (1.0, 0.09)])
-def test_both_kinds_of_agreement_are_asked_for(agreement, same):
-    with pytest.raises(PairingRefused):
-        check_agreement(agreement, same)
+@pytest.mark.parametrize(("rate", "agreement", "same"), [(0.24, 1, 1), (1, 0.79, 1), (1, 1, 0.09)])
+def test_every_figure_must_be_reached(rate, agreement, same):
+    with pytest.raises(PairingRefused) as refused:
+        check_report(UnpairedReport(100, rate, 5, agreement, same))
+    assert refused.value.facts["expected"] == {"agreement": 0.8, "same_nearest": 0.1, "mutual_nn_rate": 0.25}
 
 
-def test_enough_agreement_is_accepted():
-    check_agreement(0.8, 0.1)
+def test_figures_that_are_just_reached_are_accepted():
+    check_report(UnpairedReport(100, 0.25, 5, 0.8, 0.1))
 
 
 @pytest.mark.parametrize(("source", "target"), [(99, 100), (100, 99), (0, 0)])

@@ -9,7 +9,7 @@ import torch
 from models.errors import DimensionMismatch, InvalidOption, TooFewAnchors, UnknownMethod
 from models.estimate import cross_fitted, estimate, simplest_good
 from models.folds import Folds
-from models.measures import OBJECTIVES, Outcomes
+from models.objectives import OBJECTIVES, Outcomes
 from models.registry import METHODS
 from models.ridge import PENALTIES
 

@@ -138,7 +138,8 @@ def test_inner_is_the_sum_of_products(normal):
 def test_mahalanobis_is_that_of_scipy_with_the_shrunk_covariance(k, d, normal):
     x, anchors = normal(30, d), normal(k, d) @ normal(d, d)
     covariance = np.cov(anchors.numpy().T, bias=True)
-    shrunk = (1 - SHRINKAGE) * covariance + SHRINKAGE * np.trace(covariance) / d * np.eye(d)
+    mean = np.trace(covariance) / min(k - 1, d)
+    shrunk = (1 - SHRINKAGE) * covariance + SHRINKAGE * mean * np.eye(d)
     expected = cdist(x, anchors, "mahalanobis", VI=np.linalg.inv(shrunk))
     np.testing.assert_allclose(codes("mahalanobis", x, anchors), expected, rtol=1e-9)
 

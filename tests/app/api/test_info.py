@@ -6,7 +6,7 @@ import pytest
 
 from app.index import METRICS
 from models.comparison import MEASURES
-from models.measures import OBJECTIVES
+from models.objectives import OBJECTIVES
 from models.registry import METHODS
 
 

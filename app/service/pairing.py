@@ -1,0 +1,104 @@
+"""What a translator is fitted on: pairs of anchors, chosen, averaged or induced as it was asked."""
+
+import logging
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from anchors import (
+    AnchorSet,
+    Pairs,
+    pair_by_bootstrap,
+    pair_by_ids,
+    pair_unpaired,
+    prototypes,
+    screen,
+    select,
+)
+from app.errors import InvalidInput
+
+logger = logging.getLogger("anchorage")
+
+PAIRINGS = ("ids", "bootstrap", "unpaired")
+PROTOTYPES = "prototypes"
+
+
+@dataclass(frozen=True)
+class Pairing:
+    """How rows are matched. Points of the two collections join the unshared anchors, where they are named."""
+
+    method: str = "ids"
+    source_collection: str | None = None
+    target_collection: str | None = None
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which of the pairs to fit on: `count` by a selector of `anchors`, or so many prototypes."""
+
+    selector: str
+    count: int
+
+
+@dataclass(frozen=True)
+class Side:
+    """What is known of one space: its anchors, and points of a collection."""
+
+    anchors: AnchorSet
+    points: AnchorSet | None = None
+
+    def everything(self) -> AnchorSet:
+        """Both; an id that both have counts once."""
+        if self.points is None:
+            return self.anchors
+        fresh = self.points.without(self.anchors.ids)
+        vectors = np.vstack([self.anchors.vectors, fresh.vectors])
+        return AnchorSet.of(self.anchors.ids + fresh.ids, vectors)
+
+
+@dataclass(frozen=True)
+class Paired:
+    """The pairs, and what is to be reported of them."""
+
+    pairs: Pairs
+    notes: Mapping[str, Any] = field(default_factory=dict)
+
+
+def paired(source: Side, target: Side, pairing: Pairing, selection: Selection | None) -> Paired:
+    """NoSharedAnchors, TooFewPoints, PairingRefused, UnknownSelector, InvalidCount; InvalidInput for a pairing."""
+    pairs, notes = matched(source, target, pairing)
+    kept, dropped = screen(pairs)
+    chosen = thinned(kept, selection)
+    members = {"prototypes": len(chosen.ids)} if selection and selection.selector == PROTOTYPES else {}
+    return Paired(chosen, {"pairs": len(pairs.ids), "dropped": dropped, **notes, **members})
+
+
+def matched(source: Side, target: Side, pairing: Pairing) -> tuple[Pairs, dict[str, Any]]:
+    if pairing.method == "ids":
+        return pair_by_ids(source.anchors, target.anchors), {}
+    if pairing.method == "unpaired":
+        pairs, unpaired = pair_unpaired(source.everything(), target.everything(), progress=told)
+        return pairs, {"unpaired": unpaired.to_dict()}
+    if pairing.method == "bootstrap":
+        seeds = pair_by_ids(source.anchors, target.anchors)
+        left, right = (side.everything().without(seeds.ids) for side in (source, target))
+        pairs, bootstrap = pair_by_bootstrap(seeds, left, right, progress=told)
+        return pairs, {"bootstrap": bootstrap.to_dict()}
+    raise InvalidInput(
+        f"pairing must be one of {list(PAIRINGS)}, got {pairing.method!r}", expected=PAIRINGS, got=pairing.method
+    )
+
+
+def thinned(pairs: Pairs, selection: Selection | None) -> Pairs:
+    if selection is None:
+        return pairs
+    if selection.selector == PROTOTYPES:
+        return prototypes(pairs, selection.count)
+    rows = select(selection.selector, pairs.source, selection.count)
+    return Pairs([pairs.ids[row] for row in rows], pairs.source[rows], pairs.target[rows])
+
+
+def told(stage: str, done: int, total: int) -> None:
+    logger.info("pairing: %s, %d of %d", stage, done, total)
