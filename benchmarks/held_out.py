@@ -68,7 +68,8 @@ def in_galleries(similarity: Tensor, gallery: int) -> float:
 
 def among_all(report: Report, folds: Folds) -> float:
     """Of the chosen candidate: held-out anchors looked for among all anchors, also those it was fitted on."""
-    (method,), score = candidates(report.method, report.parameters), Score(**report.score)
+    (method,) = candidates(report.method, report.parameters)
+    score = Score(*(report.score[name] for name in ("codes", "power", "csls")))
     found = []
     for fold in range(folds.parts):
         trial = method.trial(folds, fold)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from safetensors.torch import load, save
 from torch import Tensor
 
+from models.calibration import Calibration
 from models.confidence import Confidence
 from models.maps import Map
 from models.registry import MAPS
@@ -14,11 +15,12 @@ from models.scores import Fitted
 
 @dataclass(frozen=True)
 class Artifact:
-    """A map, the score to compare its translations by, and how far each may be trusted."""
+    """A map, the score to compare its translations by, how far each may be trusted, and what scores mean."""
 
     map: Map
     score: Fitted
     confidence: Confidence
+    calibration: Calibration | None = None
 
     def to_bytes(self) -> bytes:
         """float32 safetensors, named "map.affine.weight", "score.mean", ..."""
@@ -26,6 +28,7 @@ class Artifact:
             f"map.{self.map.kind}": self.map.tensors(),
             "score": self.score.tensors(),
             "confidence": self.confidence.tensors(),
+            "calibration": self.calibration.tensors() if self.calibration else {},
         }
         return save({f"{part}.{name}": value for part, named in parts.items() for name, value in named.items()})
 
@@ -33,10 +36,12 @@ class Artifact:
     def from_bytes(cls, data: bytes) -> "Artifact":
         tensors = load(data)
         kind = next(name.split(".")[1] for name in tensors if name.startswith("map."))
+        calibration = below(tensors, "calibration")
         return cls(
             MAPS[kind].of_tensors(below(tensors, f"map.{kind}")),
             Fitted.of_tensors(below(tensors, "score")),
             Confidence.of_tensors(below(tensors, "confidence")),
+            Calibration.of_tensors(calibration) if calibration else None,
         )
 
 

@@ -1,12 +1,13 @@
-"""What a score of a translated query would have been without translation, so that a user's thresholds keep meaning.
+"""What a score of a translated query would be without translation, so that a user's thresholds keep meaning.
 
 Translated scores are spread otherwise than native ones. The increasing map that gives them the distribution of the
-native ones is quantile matching, values at the same share of pairs being equated:
-    g = F⁻¹_native ∘ F_translated        Kolen & Brennan 2014, "Test Equating, Scaling, and Linking", eq. 2.18
-A threshold then returns as many hits as it did natively. The usual choice, isotonic regression to the expected native
-score, returns the hits that are right on average, but draws every score to the mean: of 42 fits on real spaces (300
-and 1000 anchors), it left hardly a tenth of the hits above the native .99 quantile, this map more than nine tenths,
-and the distributions were .34 apart (Kolmogorov-Smirnov) instead of .08.
+native ones equates the scores that the same share of pairs exceeds:
+    g = F⁻¹_native ∘ F_translated
+(Kolen & Brennan 2014, "Test Equating, Scaling, and Linking", chapter 2: equipercentile equating). A threshold then
+returns as many hits as it does natively. Isotonic regression to the expected native score, the usual choice, has
+the smaller error per pair, but draws all scores to the mean, the highest most. Above the native .99 quantile it
+left 9 of 100 hits and this map 92; their Kolmogorov-Smirnov distances to the native scores were .34 and .08 (means
+over fresh pairs of seven pairs of real spaces, 300 and 1000 anchors).
 
 A query's own counterpart is no pair to learn from: how many there are beside other pairs depends on the gallery.
 """
@@ -49,15 +50,15 @@ class Calibration:
 
 @dataclass(frozen=True)
 class CalibrationReport:
-    """Kolmogorov-Smirnov distances of translated to native scores, 0 to 1; calibrated ones learned from other pairs."""
+    """Kolmogorov-Smirnov distances of translated to native scores: 0 is best, 1 worst."""
 
     pairs: int
     before: float
-    after: float
+    after: float  # of pairs that the calibration did not learn from
 
 
 def fit_calibration(translated: Tensor, native: Tensor, seed: int = 0) -> tuple[Calibration, CalibrationReport]:
-    """Scores (N,) of translated queries with stored vectors, and what they are natively; rows of a fold together."""
+    """Scores (N,), N >= 2, of translated queries and of the true ones with stored vectors, fold after fold."""
     translated, native = sampled(translated.double(), native.double(), seed)
     return calibration(translated, native), report(translated, native)
 
@@ -74,9 +75,8 @@ def sampled(translated: Tensor, native: Tensor, seed: int) -> tuple[Tensor, Tens
 def calibration(translated: Tensor, native: Tensor) -> Calibration:
     """Where translated scores tie, the value is the mean of what they stand for."""
     at = levels(len(native))
-    knots, group = translated.quantile(at).unique_consecutive(return_inverse=True)
-    values = native.quantile(at).double()
-    sums = torch.zeros_like(knots).index_add(0, group, values)
+    knots, group = torch.unique(translated.quantile(at), return_inverse=True)
+    sums = torch.zeros_like(knots).index_add(0, group, native.quantile(at))
     return Calibration(knots, sums / group.bincount())
 
 
@@ -98,11 +98,11 @@ def interpolated(x: Tensor, knots: Tensor, values: Tensor) -> Tensor:
 
 
 def report(translated: Tensor, native: Tensor) -> CalibrationReport:
-    """Parts follow each other, so most of them share no rows."""
-    part = torch.arange(len(native)) * PARTS // len(native)
-    calibrated = torch.cat(
-        [calibration(translated[part != p], native[part != p])(translated[part == p]) for p in part.unique()]
-    )
+    """Parts follow each other: those of one partition into folds share no rows."""
+    calibrated = torch.empty_like(native)
+    for part in torch.arange(len(native)).tensor_split(min(PARTS, len(native))):
+        others = torch.ones(len(native), dtype=torch.bool).index_fill(0, part, False)
+        calibrated[part] = calibration(translated[others], native[others])(translated[part])
     return CalibrationReport(len(native), distance(translated, native), distance(calibrated, native))
 
 

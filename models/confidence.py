@@ -2,18 +2,18 @@
 
 Both are seen from the mean of the target anchors, so 1 is a translation without error and 0 one that says no more
 than that mean. Five signs of a bad translation, all but the first in [0, 1]:
-    distance        d / u          d the mean distance of x to the nearest source anchors, u how far these are spread
-    strangeness     d / (d + l)    l the distance of x to the mean of the source anchors
-    residue         1 - ‖P(x - m)‖² / l²    P = V diag(s / (s + φ))^½ Vᵀ of the anchors' covariance V diag(s) Vᵀ
-    shrinkage       l / (l + l')   l' the distance of the translation to the target mean; both in units of the anchors'
+    distance        d / u          d the mean distance of x to the nearest source anchors, u the spread of all
+    strangeness     d / (d + l)    l the distance of x to the mean m of the source anchors
+    residue         1 - ‖(x - m) P‖² / l²    P = V diag(s / (s + φ))^½, V diag(s) Vᵀ the anchors' covariance
+    shrinkage       l / (l + l')   l' the distance of the translation to the target mean; both in units of spread
     neighbourhood   1 - q          q the mean held-out cosine of the nearest anchors
-Distance is that of Sun et al. 2022, "Out-of-distribution detection with deep nearest neighbors", eq. 1. Residue is
-1 outside of the anchors' span and φ / (s + φ) along it: residual energy and Mahalanobis distance (Lee et al. 2018,
-"A simple unified framework for detecting out-of-distribution samples", eq. 2, shrunk by φ) in one.
+Distance is that of Sun et al. 2022, "Out-of-distribution detection with deep nearest neighbors", section 3.
+Residue is 1 outside of the anchors' span, φ / (s + φ) along it: residual energy and Mahalanobis distance (Lee et
+al. 2018, "A simple unified framework for detecting out-of-distribution samples", eq. 2, shrunk by φ) in one.
 
-The last four make up badness, with weights >= 0 by least squares; isotonic regression maps it to the expected cosine
-(Zadrozny & Elkan 2002, "Transforming classifier scores into accurate multiclass probability estimates", section 3).
-What is beyond nearly all held-out anchors in one of the first three has exp(-excess) of that, the excess in standard
+The last four make up badness, with weights >= 0 by least squares; isotonic regression maps it to the expected
+cosine (Zadrozny & Elkan 2002, "Transforming classifier scores into accurate multiclass probability estimates").
+What exceeds nearly all held-out anchors in one of the first three has exp(-excess) of that, the excess in standard
 deviations of the held-out anchors: far away confidence goes to 0.
 """
 
@@ -51,20 +51,21 @@ class Surroundings:
     mean: Tensor  # m (d1,)
     spanned: Tensor  # V diag(s / (s + φ))^½ (d1, r)
     units: Tensor  # (2,) root mean squared distance of source and target anchors to their means
-    sample: Tensor  # (t, d1) anchors
+    sample: Tensor  # (t, d1) anchors, centred
     quality: Tensor  # (t,) their held-out cosines
 
     @classmethod
     def of(cls, moments: Moments, units: Tensor, sample: Tensor, quality: Tensor) -> Self:
         scatter, basis = moments.principal
         ridge = SHRINKAGE * scatter.sum() / len(basis)
-        return cls(moments.mean_x, basis * (scatter / (scatter + ridge)).sqrt(), units, sample, quality)
+        spanned = basis * (scatter / (scatter + ridge)).sqrt()
+        return cls(moments.mean_x, spanned, units, sample - moments.mean_x, quality)
 
     def signs(self, x: Tensor, length: Tensor) -> Tensor:
         """x (n, d1), l' (n,) -> (n, 5)"""
-        x, sample = x.to(self.mean.dtype) - self.mean, self.sample - self.mean
+        x = x.to(self.mean.dtype) - self.mean
         own = x.norm(dim=1)
-        near = torch.cdist(x, sample).topk(min(NEIGHBOURS, len(sample)), 1, largest=False)
+        near = torch.cdist(x, self.sample).topk(min(NEIGHBOURS, len(self.sample)), 1, largest=False)
         distance, (unit, unit_y) = near.values.mean(1), self.units
         columns = [
             distance / unit,
@@ -120,11 +121,10 @@ class Confidence:
 
     @classmethod
     def of_tensors(cls, tensors: Mapping[str, Tensor]) -> Self:
-        parts = [
-            part(**{field.name: tensors[field.name] for field in fields(part)})
-            for part in (Surroundings, Judgement)
-        ]
-        return cls(tensors["target"], *parts)
+        surroundings, judgement = (
+            {field.name: tensors[field.name] for field in fields(part)} for part in (Surroundings, Judgement)
+        )
+        return cls(tensors["target"], Surroundings(**surroundings), Judgement(**judgement))
 
 
 @dataclass(frozen=True)

@@ -8,7 +8,7 @@ a fold is taken from the candidate that the *other* rows choose, so the figures 
 
 import time
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import zip_longest
 from typing import Any
 
@@ -17,6 +17,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from models.base import Method, Trial, check_pairs
+from models.calibration import Calibration, CalibrationReport, fit_calibration
 from models.comparison import mutual_knn, participation_ratio
 from models.confidence import Confidence, ConfidenceReport, fit_confidence
 from models.errors import InvalidOption
@@ -28,6 +29,7 @@ from models.scores import Fitted, Score, scores_for, similarities
 from models.screening import suspicious
 
 FEW = 30  # held-out rows below which an interval is rough
+LEAST_CALIBRATED = 100  # pairs of scores that a calibration is fitted to
 COLLAPSED = 4.0  # participation ratio below which spaces hold little but classes
 BUDGET = 30.0  # seconds that trying candidates may take; those that would start later are dropped
 
@@ -54,7 +56,7 @@ class Tried:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One variant that was tried; `loss` is that of the objective, lower is better."""
+    """One variant of a method, with the score that suits it best; `loss` is the objective's, lower is better."""
 
     method: str
     parameters: Mapping[str, float]
@@ -92,6 +94,7 @@ class Report:
     quality: Mapping[str, Estimate]
     baselines: Mapping[str, Mapping[str, Estimate]]
     confidence: ConfidenceReport
+    calibration: CalibrationReport | None  # None where too few pairs were held out
     collapse: Collapse
     candidates: list[Candidate]
     dropped: list[str]  # methods with candidates that the time did not suffice for
@@ -108,6 +111,7 @@ class Estimated:
     method: Method
     score: Fitted
     confidence: Confidence
+    calibration: Calibration | None
     report: Report
 
 
@@ -128,7 +132,10 @@ def estimate(  # noqa: PLR0913, PLR0917  a question with seven sides
     folds, wrong = screened(Folds(x, y, seed), seed)
     tried, dropped = trials(methods, folds, goal, time.monotonic() + budget)
     best = chosen(tried)
+    score = tried[best].score if goal.by_score else best_score(tried[best].method, folds)
+    tried = [candidate if goal.by_score else replace(candidate, score=score) for candidate in tried]
     confidence, trust = fit_confidence(tried[best].method, folds)
+    calibration, shift = calibrated(tried[best].method, score, folds)
     quality = cross_fitted(tried, folds).quality(seed)
     final = tried[best].method.settle(folds)
     baselines = {name: outcome.quality(seed) for name, outcome in baseline_outcomes(folds).items()}
@@ -136,7 +143,7 @@ def estimate(  # noqa: PLR0913, PLR0917  a question with seven sides
         method=tried[best].method.name,
         parameters=tried[best].method.parameters(),
         objective=objective,
-        score=tried[best].score.to_dict(),
+        score=score.to_dict(),
         anchors=len(folds.x),
         suspicious=wrong,
         held_out=len(folds.evaluated),
@@ -148,13 +155,14 @@ def estimate(  # noqa: PLR0913, PLR0917  a question with seven sides
         quality=quality,
         baselines=baselines,
         confidence=trust,
+        calibration=shift,
         collapse=collapse(folds),
         candidates=table(tried, best),
         dropped=dropped,
         warnings=warnings(tried[best].method, folds, wrong, quality, baselines),
     )
-    score = tried[best].score.fit(final, folds.basis_of(final.predicted))
-    return Estimated(tried[best].method, score, confidence, report)
+    fitted = score.fit(final, folds.basis_of(final.predicted))
+    return Estimated(tried[best].method, fitted, confidence, calibration, report)
 
 
 def screened(folds: Folds, seed: int) -> tuple[Folds, list[int]]:
@@ -194,20 +202,24 @@ def trials(
 
 
 def tried_with_scores(method: Method, folds: Folds, objective: Objective) -> Iterator[Tried]:
-    """One candidate for each score; only one, by retrieval, where the objective does not depend on it."""
-    found: dict[Score, list[tuple[Tensor, Tensor, Tensor]]] = {}
+    """One candidate for each score, or a single one where the objective does not depend on it."""
+    scores = [] if objective.by_score else [Score()]
+    parts: list[tuple[Tensor, Tensor]] = []
     for fold in range(folds.count):
         trial = method.trial(folds, fold)
-        for score, similarity in similarities(trial, list(found) or scores_for(trial)).items():
-            loss = objective.of(trial, similarity, folds)
-            by_score = loss if objective.by_score else Retrieval().of(trial, similarity, folds)
-            found.setdefault(score, []).append((loss, by_score, 1 / ranks(similarity)))
-    rows = {s: [folds.by_row(list(part)) for part in zip(*parts, strict=True)] for s, parts in found.items()}
-    if not objective.by_score:
-        best = min(rows, key=lambda score: float(coldest(rows[score][1]).mean()))
-        rows = {best: rows[best]}
-    for score, (loss, _, reciprocal) in rows.items():
-        yield Tried(method, score, loss, reciprocal)
+        scores = scores or scores_for(trial)
+        similarity = similarities(trial, scores)  # (s, g, g)
+        loss = objective.of(trial, similarity, folds)
+        parts.append((loss.transpose(0, 1), (1 / ranks(similarity)).T))
+    losses, reciprocal = (folds.by_row(list(part)) for part in zip(*parts, strict=True))  # (m, s, ...)
+    for number, score in enumerate(scores):
+        yield Tried(method, score, losses[:, number], reciprocal[:, number])
+
+
+def best_score(method: Method, folds: Folds) -> Score:
+    """By retrieval, whatever the method was chosen for."""
+    scored = tried_with_scores(method, folds, Retrieval())
+    return min(scored, key=lambda candidate: float(candidate.loss.mean())).score
 
 
 def chosen(tried: list[Tried], rows: Tensor | slice = slice(None)) -> int:
@@ -228,8 +240,23 @@ def cross_fitted(tried: list[Tried], folds: Folds) -> Outcomes:
         others = ~folds.inside(fold)[folds.evaluated]
         candidate = tried[chosen(tried, others if others.sum() > 1 else slice(None))]
         trial = candidate.method.trial(folds, fold)
-        parts.append(judged(trial, similarities(trial, [candidate.score])[candidate.score]))
+        parts.append(judged(trial, similarities(trial, [candidate.score])[0]))
     return Outcomes.joined(parts)
+
+
+def calibrated(
+    method: Method, score: Score, folds: Folds
+) -> tuple[Calibration, CalibrationReport] | tuple[None, None]:
+    """From scores of held-out rows to the native cosines of their counterparts, own counterparts left out."""
+    translated, native = [], []
+    for fold in range(folds.count):
+        trial = method.trial(folds, fold)
+        others = ~torch.eye(len(trial.y), dtype=torch.bool)
+        translated.append(similarities(trial, [score])[0][others])
+        native.append(cosines(trial.y, trial.y)[others])
+    if sum(map(len, native)) < LEAST_CALIBRATED:
+        return None, None
+    return fit_calibration(torch.cat(translated), torch.cat(native))
 
 
 def judged(trial: Trial, similarity: Tensor) -> Outcomes:
@@ -256,9 +283,11 @@ def collapse(folds: Folds) -> Collapse:
 
 
 def table(tried: list[Tried], best: int) -> list[Candidate]:
-    """Best first."""
-    rows = [
-        Candidate(
+    """Of every variant of a method the score that suits it best, or the chosen one; the best first."""
+    rows: dict[tuple[str, tuple[float, ...]], Candidate] = {}
+    for index, candidate in enumerate(tried):
+        key = candidate.method.name, tuple(candidate.method.parameters().values())
+        row = Candidate(
             candidate.method.name,
             candidate.method.parameters(),
             candidate.score.name,
@@ -266,9 +295,10 @@ def table(tried: list[Tried], best: int) -> list[Candidate]:
             proportion(candidate.reciprocal),
             index == best,
         )
-        for index, candidate in enumerate(tried)
-    ]
-    return sorted(rows, key=lambda row: row.loss.mean)
+        before = rows.get(key)
+        if before is None or row.chosen or (row.loss.mean < before.loss.mean and not before.chosen):
+            rows[key] = row
+    return sorted(rows.values(), key=lambda row: row.loss.mean)
 
 
 def warnings(

@@ -89,25 +89,26 @@ def cosines(x: Tensor, y: Tensor) -> Tensor:
 
 
 def ranks(similarity: Tensor) -> Tensor:
-    """similarity (m, m), own counterparts on the diagonal -> (m,) float64 from 1."""
-    own = similarity.diagonal().unsqueeze(1)
-    above, equal = (similarity > own).sum(1), (similarity == own).sum(1) - 1
+    """similarity (..., g, g), own counterparts on the diagonal -> (..., g) float64 from 1."""
+    own = similarity.diagonal(dim1=-2, dim2=-1).unsqueeze(-1)
+    above, equal = (similarity > own).sum(-1), (similarity == own).sum(-1) - 1
     return 1 + above.double() + equal.double() / 2
 
 
 def surprises(similarity: Tensor) -> Tensor:
-    """similarity (g, g), own counterparts on the diagonal -> (g, temperatures) float64.
+    """similarity (..., g, g), own counterparts on the diagonal -> (..., g, temperatures) float64.
 
     Temperatures are shares of the similarities' spread. Where all are equal, every row is as surprising as chance.
     """
-    g = len(similarity)
+    g = similarity.shape[-1]
     itself = torch.eye(g, dtype=torch.bool)
-    spread = similarity[~itself].std() if g > 2 else similarity.std()
-    scaled = similarity / spread if spread > 0 else torch.zeros_like(similarity)
+    spread = similarity[..., ~itself if g > 1 else itself].std(-1, correction=0)[..., None, None]
+    scaled = torch.where(spread > 0, similarity / spread, 0.0)
     stretch = log((AMONG - 1) / (g - 1)) if g > 1 else 0.0
-    own, others = scaled.diagonal(), scaled.masked_fill(itself, -inf)
-    columns = [softplus(torch.logsumexp(others / t, 1) - own / t + stretch) for t in TEMPERATURES]
-    return torch.stack(columns, 1).double()
+    own = scaled.diagonal(dim1=-2, dim2=-1).unsqueeze(-1)
+    others = (scaled - own).masked_fill(itself, -inf)
+    columns = [softplus(torch.logsumexp(others / t, -1) + stretch) for t in TEMPERATURES]
+    return torch.stack(columns, -1).double()
 
 
 def overlaps(similarity: Tensor, native: Tensor) -> Tensor:

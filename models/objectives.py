@@ -17,7 +17,7 @@ Head = Callable[[Tensor], Tensor]  # y (n, d2) -> outputs (n, c)
 
 
 class Objective(ABC):
-    """`of` gives (g, t): the loss of every row, once for each of t settings; the best setting counts."""
+    """`of` gives (..., g, t): the loss of every row, once for each of t settings; the best setting counts."""
 
     name: ClassVar[str]
     by_score: ClassVar[bool] = False  # whether it depends on how translated vectors are scored
@@ -29,7 +29,7 @@ class Objective(ABC):
 
     @abstractmethod
     def of(self, trial: Trial, similarity: Tensor, folds: Folds) -> Tensor:
-        """similarity (g, g) of the trial's rows."""
+        """similarity (s, g, g) of the trial's rows by s scores -> (s, g, t), or (1, g, t) if it does not matter."""
 
 
 class Retrieval(Objective):
@@ -50,7 +50,7 @@ class Reconstruction(Objective):
 
     def of(self, trial: Trial, similarity: Tensor, folds: Folds) -> Tensor:  # noqa: ARG002
         error = (trial.predicted - trial.y).square().sum(1).double()
-        return (error / folds.variance if folds.variance > 0 else error).unsqueeze(1)
+        return (error / folds.variance if folds.variance > 0 else error)[None, :, None]
 
 
 class Agreement(Objective):
@@ -66,7 +66,7 @@ class Agreement(Objective):
 
     def of(self, trial: Trial, similarity: Tensor, folds: Folds) -> Tensor:  # noqa: ARG002
         native, stitched = (log_softmax(self.head(folds.full(v)), 1) for v in (trial.y, trial.predicted))
-        return (native.exp() * (native - stitched)).sum(1, keepdim=True).double()
+        return (native.exp() * (native - stitched)).sum(1).double()[None, :, None]
 
 
 OBJECTIVES: Mapping[str, type[Objective]] = {o.name: o for o in (Retrieval, Reconstruction, Agreement)}

@@ -9,10 +9,11 @@ An index needs no codes: with q' = q Bᵀ / ‖q‖ the cosine is q'·(y - m) / 
 numbers, 1 / ‖c‖ and r(c).
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
+import torch
 from torch import Tensor
 from torch.nn.functional import normalize
 
@@ -24,6 +25,10 @@ SMALLEST = 1e-30  # a length below which a vector counts as zero
 POWERS = (0.0, 0.5, 1.0, 2.0, 3.0)
 
 Codes = Callable[[Trial], Tensor | None]
+
+
+def plain(_trial: Trial) -> None:
+    """All directions as they are, and m = 0: what an index compares by itself."""
 
 
 def centred(_trial: Trial) -> None:
@@ -51,7 +56,7 @@ def canonical(trial: Trial) -> Tensor | None:
     return trial.codes
 
 
-CODES: Mapping[str, Codes] = {f.__name__: f for f in (centred, span, whitened, canonical)}
+CODES: Mapping[str, Codes] = {f.__name__: f for f in (plain, centred, span, whitened, canonical)}
 
 
 @dataclass(frozen=True)
@@ -73,8 +78,9 @@ class Score:
     def fit(self, trial: Trial, basis: Tensor | None = None) -> "Fitted":
         """To a map that was fitted on all anchors; `basis` (d2, k) leads back from the trial's coordinates."""
         projection = self.directions(trial)
-        mean = trial.mean if basis is None else basis @ trial.mean
-        codes = unit(self.weighted(trial.sample - trial.mean, projection))
+        origin = self.origin(trial)
+        mean = origin if basis is None else basis @ origin
+        codes = unit(self.weighted(trial.sample - origin, projection))
         if projection is not None and basis is not None:
             projection = basis @ projection
         if projection is None and basis is not None:
@@ -85,6 +91,10 @@ class Score:
         """B, (k, r); None for I."""
         directions = CODES[self.codes](trial)
         return directions if directions is None else directions * weights(trial, self.power)
+
+    def origin(self, trial: Trial) -> Tensor:
+        """m, (k,)"""
+        return torch.zeros_like(trial.mean) if self.codes == "plain" else trial.mean
 
     @staticmethod
     def weighted(centred: Tensor, projection: Tensor | None) -> Tensor:
@@ -132,18 +142,24 @@ class Fitted:
         return cls(tensors["mean"], tensors.get("projection"), tensors.get("sample"))
 
 
-def similarities(trial: Trial, scores: Iterable[Score]) -> dict[Score, Tensor]:
-    """The (g, g) of each score, held-out rows by counterparts; scores of the same directions share products."""
-    result: dict[Score, Tensor] = {}
-    for codes in dict.fromkeys(score.codes for score in scores):
-        plain = Score(codes).directions(trial)
-        parts = [Score.weighted(v - trial.mean, plain) for v in (trial.predicted, trial.y, trial.sample)]
-        for power in dict.fromkeys(score.power for score in scores if score.codes == codes):
-            queries, stored, sample = (unit(part * weights(trial, power)) for part in parts)
-            cosine = queries @ stored.T
-            result[Score(codes, power)] = cosine
-            result[Score(codes, power, csls=True)] = 2 * cosine - hubness(stored, sample)
-    return {score: result[score] for score in scores}
+def similarities(trial: Trial, scores: Sequence[Score]) -> Tensor:
+    """(s, g, g), held-out rows by counterparts; scores of the same directions share their products."""
+    bare: dict[str, list[Tensor]] = {}
+    parts: dict[tuple[str, float], tuple[Tensor, Tensor]] = {}
+    result = []
+    for score in scores:
+        if score.codes not in bare:
+            directions, origin = Score(score.codes).directions(trial), score.origin(trial)
+            bare[score.codes] = [
+                Score.weighted(v - origin, directions) for v in (trial.predicted, trial.y, trial.sample)
+            ]
+        key = score.codes, score.power
+        if key not in parts:
+            queries, stored, sample = (unit(v * weights(trial, score.power)) for v in bare[score.codes])
+            parts[key] = queries @ stored.T, hubness(stored, sample)
+        cosine, hubs = parts[key]
+        result.append(2 * cosine - hubs if score.csls else cosine)
+    return torch.stack(result)
 
 
 def weights(trial: Trial, power: float) -> Tensor | float:
@@ -161,7 +177,7 @@ def unit(codes: Tensor) -> Tensor:
 
 def scores_for(trial: Trial) -> list[Score]:
     """Those that can be tried with what a method knows, simplest first."""
-    tried = [Score("centred")]
+    tried = [Score("plain"), Score("centred")]
     if trial.moments is not None:
         few = trial.moments.principal_y[1].shape[1] < trial.moments.sxy.shape[1]
         tried += [Score("span")] * few + [Score("whitened")]

@@ -18,8 +18,10 @@ from torch import Tensor
 from models.base import LinearMethod, Option, Solution
 from models.moments import Moments, thin_svd
 
-SHRINKAGES = (0.6, 0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 3e-4)  # of full whitening, strong to weak
-PARTLY = ((0.5, 0.3), (0.25, 0.6), (0.25, 0.3), (0.25, 0.1))  # α and shrinkage
+GRID = (  # α and shrinkage, what is most often chosen first
+    *((0.0, 0.1), (0.25, 0.3), (0.0, 0.01), (0.0, 0.3), (0.25, 0.6), (0.0, 0.03)),
+    *((0.0, 1e-3), (0.0, 0.6), (0.25, 0.1), (0.0, 3e-3), (0.0, 3e-4), (0.5, 0.3)),
+)
 
 
 class Whitened(LinearMethod):
@@ -44,9 +46,8 @@ class Whitened(LinearMethod):
 
     @classmethod
     def candidates(cls, options: Mapping[str, float]) -> list[Self]:
-        """Without fixed options PARTLY and SHRINKAGES; with one fixed, the other's values of those."""
-        grid = [*PARTLY, *((0.0, shrinkage) for shrinkage in SHRINKAGES)]
-        fixed = [{"alpha": alpha, "shrinkage": shrinkage} | dict(options) for alpha, shrinkage in grid]
+        """Without fixed options GRID; with one fixed, the other's values of it."""
+        fixed = [{"alpha": alpha, "shrinkage": shrinkage} | dict(options) for alpha, shrinkage in GRID]
         return [cls(**dict(variant)) for variant in dict.fromkeys(tuple(v.items()) for v in fixed)]
 
     def solve(self, moments: Moments) -> Solution:

@@ -56,12 +56,13 @@ class Live:
 
     def search_scored(self, queries: Vectors, k: int, key: str, score: Fitted) -> list[list[tuple[Point, float]]]:
         """By a translator's score, which `key` names; codes are computed at its first use and kept up after."""
-        if key not in self._scored:
+        while True:  # others may put its codes out, or load everything anew, between the two turns
+            with self._turn.shared():
+                if (index := self._scored.get(key)) is not None:
+                    return self._hits(index, queries, k)
             with self._turn.alone():
                 if key not in self._scored:
                     self._score_by(key, score)
-        with self._turn.shared():
-            return self._hits(self._scored.get(key, self._index), queries, k)
 
     def search(self, queries: Vectors, k: int) -> list[list[tuple[Point, float]]]:
         """queries (m, d) -> for each, its at most k nearest points and their scores."""

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from anchors import (
+    SELECTORS,
     AnchorSet,
     Pairs,
     pair_by_bootstrap,
@@ -17,12 +18,14 @@ from anchors import (
     screen,
     select,
 )
+from anchors.errors import UnknownSelector
 from app.errors import InvalidInput
 
 logger = logging.getLogger("anchorage")
 
 PAIRINGS = ("ids", "bootstrap", "unpaired")
 PROTOTYPES = "prototypes"
+CHOICES = (*SELECTORS, PROTOTYPES)
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,7 @@ class Paired:
 
 def paired(source: Side, target: Side, pairing: Pairing, selection: Selection | None) -> Paired:
     """NoSharedAnchors, TooFewPoints, PairingRefused, UnknownSelector, InvalidCount; InvalidInput for a pairing."""
+    check_selector(selection)
     pairs, notes = matched(source, target, pairing)
     kept, dropped = screen(pairs)
     chosen = thinned(kept, selection)
@@ -98,6 +102,15 @@ def thinned(pairs: Pairs, selection: Selection | None) -> Pairs:
         return prototypes(pairs, selection.count)
     rows = select(selection.selector, pairs.source, selection.count)
     return Pairs([pairs.ids[row] for row in rows], pairs.source[rows], pairs.target[rows])
+
+
+def check_selector(selection: Selection | None) -> None:
+    if selection and selection.selector not in CHOICES:
+        raise UnknownSelector(
+            f"selector must be one of {list(CHOICES)}, got {selection.selector!r}",
+            expected=CHOICES,
+            got=selection.selector,
+        )
 
 
 def told(stage: str, done: int, total: int) -> None:

@@ -1,7 +1,7 @@
 """Translators: fitted on demand, stored with their report, applied as one product."""
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from dataclasses import asdict, dataclass, field
 from functools import lru_cache
 from hashlib import sha256
@@ -26,6 +26,7 @@ from app.store.base import digest_of
 from app.store.rows import Log, Rows, Vectors, merged
 from models.affine import Affine
 from models.artifact import Artifact
+from models.base import LEAST_ANCHORS
 from models.estimate import Report, estimate
 from models.maps import Map
 from models.scores import Fitted
@@ -229,7 +230,7 @@ class Translators(Resources):
             return path
         names = [record.name for record in self.spaces.all()]
         ids = {name: set(self.spaces.anchors(name).ids) for name in names}
-        pairs = [(one, other) for one in names for other in names if one != other and ids[one] & ids[other]]
+        pairs = [(one, other) for one in names for other in names if one != other and enough(ids[one] & ids[other])]
         way = next(paths(edges_of(pairs), source, target), None)
         if way is None:
             raise NoSharedAnchors(
@@ -269,7 +270,7 @@ class Translators(Resources):
         chosen = paired(source, target, spec.pairing, spec.selection)
         x, y = (torch.from_numpy(vectors) for vectors in (chosen.pairs.source, chosen.pairs.target))
         done = estimate(x, y, spec.method, spec.objective, spec.options, spec.seed)
-        artifact = Artifact(done.method.map_, done.score, done.confidence).to_bytes()
+        artifact = Artifact(done.method.map_, done.score, done.confidence, done.calibration).to_bytes()
         digest = digest_of(artifact)
         report = FittedReport.of(done.report, chosen)
         return Write(
@@ -315,6 +316,11 @@ def worth(*steps: Record) -> float:
     """Of a path, in [0, 1]: the product of the reported MRR of its steps; 0 where one only knows the mean."""
     reports = [record.value["report"] for record in steps]
     return prod(report["quality"]["mrr"]["mean"] if report["method"] != "mean" else 0.0 for report in reports)
+
+
+def enough(shared: Set[str]) -> bool:
+    """For a fit, as far as can be told before it."""
+    return len(shared) >= LEAST_ANCHORS
 
 
 def edges_of(pairs: Iterable[tuple[str, str]]) -> dict[str, set[str]]:

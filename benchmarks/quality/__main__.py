@@ -14,9 +14,9 @@ from pathlib import Path
 from benchmarks.quality import peers, plots, report, results, run
 from benchmarks.quality.summary import tables
 from benchmarks.quality.task import OBJECTIVES
-from models.estimate import BUDGET
 
 OUT = Path("benchmarks/out/quality")
+PATIENCE = 600.0
 
 
 def arguments() -> argparse.Namespace:
@@ -27,12 +27,17 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--pairs-step", type=int, default=1, help="every how many-th ordered pair (default 1)")
     parser.add_argument("--objectives", nargs="*", choices=OBJECTIVES, default=OBJECTIVES, help="of ours")
     parser.add_argument(
-        "--budget", type=float, default=BUDGET, help="seconds that we may choose (default as served)"
+        "--budget",
+        type=float,
+        default=PATIENCE,
+        help=f"seconds for a choice (default {PATIENCE}, so that a busy machine changes no figure)",
     )
     parser.add_argument("--jobs", type=int, default=2, help="processes of one thread each (default 2)")
     parser.add_argument("--out", type=Path, default=OUT, help=f"folder (default {OUT})")
     parser.add_argument(
-        "--again", action="store_true", help="first drop our figures of any other state of models/"
+        "--again",
+        action="store_true",
+        help="first drop our figures of another state of models/, and those short of time",
     )
     parser.add_argument("--report", action="store_true", help="measure nothing: tables and plots of what there is")
     return parser.parse_args()
@@ -44,7 +49,8 @@ def main() -> None:
     path = options.out / "results.csv"
     lines = results.read(path)
     if options.again:
-        lines = [line for line in lines if line.models in ("", results.state())]
+        state = results.state()
+        lines = [line for line in lines if results.stands(line, state)]
         results.rewrite(path, lines)
     package = (
         f"the package from {Path(peers.package().__file__).parents[2]}" if peers.package() else "its formulas"
@@ -53,7 +59,10 @@ def main() -> None:
     print(note)
     if not options.report and (todo := run.works(options, lines)):
         run.measure(todo, options, path)
-    found = tables(results.read(path))
+    lines = results.read(path)
+    if short := sum(bool(line.dropped) for line in lines):
+        note += f" In {short} of our figures candidates were left out for lack of time: `--again` repeats these."
+    found = tables(lines)
     text = report.markdown(found, note)
     (options.out / "summary.md").write_text(text)
     plots.draw(found, options.out)

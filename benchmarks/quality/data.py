@@ -3,7 +3,7 @@
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache
 from itertools import permutations
 from pathlib import Path
 
@@ -35,7 +35,7 @@ class Spaces:
     """Row i of every space is the same item."""
 
     name: str
-    vectors: dict[str, np.ndarray]  # (rows, d) float64
+    vectors: dict[str, np.ndarray]  # (rows, d) as stored, half precision
     heads: dict[str, Head]
     labels: np.ndarray  # (rows,), or empty
     split: np.ndarray  # (rows,)
@@ -66,10 +66,10 @@ class Spaces:
         return np.random.default_rng(draw).permutation(self.train)[:n]
 
 
-@lru_cache(maxsize=1)
+@cache
 def spaces(name: str) -> Spaces:
     with np.load(DATA / f"{name}.npz") as file:
-        vectors = {key[5:]: file[key].astype(float) for key in file if key.startswith("emb__")}
+        vectors = {key[5:]: file[key] for key in file if key.startswith("emb__")}
         heads = {s: Head(file[f"head__{s}__W"], file[f"head__{s}__b"]) for s in vectors if f"head__{s}__W" in file}
         return Spaces(name, vectors, heads, file.get("labels", np.empty(0)), file["split"])
 

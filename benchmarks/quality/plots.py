@@ -24,8 +24,8 @@ def picture(tables: list[Table], path: Path) -> None:
     axes, n = figure.subplots(), [table.anchors for table in tables]
     for name in RETRIEVAL:
         axes.plot(n, [table.peer(name) for table in tables], ".-", linewidth=0.8, alpha=0.6, label=name)
-    axes.plot(n, [t.hindsight for t in tables], "k--", label="best peer per pair, in hindsight")
-    axes.plot(n, [t.us for t in tables], "k-", linewidth=2.5, label="Anchorage")
+    axes.plot(n, [t.hindsight for t in tables], "k.--", label="best peer per pair, in hindsight")
+    axes.plot(n, [t.us for t in tables], "ko-", linewidth=2.5, label="Anchorage")
     axes.set(xscale="log", xlabel="anchors", ylabel=tables[0].metric.replace("_", " "), title=tables[0].file)
     axes.set_xticks(n, list(map(str, n)))
     axes.legend(fontsize=6, ncols=2)

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator
 
 from benchmarks.quality import targets
+from benchmarks.quality.data import spaces
 from benchmarks.quality.peers import MAPS, RETRIEVAL
 from benchmarks.quality.summary import Compared, Table
 
@@ -73,19 +74,21 @@ def verdicts(tables: list[Table]) -> str:
 
 
 def mean_verdicts(tables: list[Table]) -> Iterator[list[str]]:
-    """Of stitching, the better objective counts."""
+    """Of stitching, the better objective counts; a mean over some of the pairs only proves nothing."""
     for metric, wanted in (("mrr", targets.MRR), ("accuracy", targets.ACCURACY)):
         for file, least in wanted.items():
             found = [t for t in tables if (t.file, t.metric, t.anchors) == (file, metric, targets.ANCHORS)]
             if found:
                 best = max(found, key=lambda table: table.us)
                 title = f"mean {metric}, {targets.ANCHORS} anchors, {best.ours[3:]}"
-                yield [title, file, f"{least:.3f}", f"{best.us:.3f}", verdict(best.us >= least)]
+                whole = len(best.pairs) == len(spaces(file).pairs)
+                result = verdict(best.us >= least) if whole else f"of {len(best.pairs)} pairs only"
+                yield [title, file, f"{least:.3f}", f"{best.us:.3f}", result]
 
 
 def floor_verdicts(tables: list[Table]) -> Iterator[list[str]]:
     """No pair more than SLACK below: the best peer in retrieval, leave-one-out ridge in stitching."""
-    yield from floors([t for t in tables if t.metric == "mrr"], "best peer", lambda pair: pair.gain)
+    yield from floors([t for t in tables if t.metric != "accuracy"], "best peer", lambda pair: pair.gain)
     for ours in dict.fromkeys(t.ours for t in tables if t.metric == "accuracy"):
         yield from floors([t for t in tables if t.ours == ours], targets.RIDGE, lambda pair: pair.over_ridge)
 

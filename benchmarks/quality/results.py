@@ -42,6 +42,11 @@ def done(lines: list[Line]) -> dict[Task, set[str]]:
     return found
 
 
+def stands(line: Line, now: str) -> bool:
+    """Whether it would come out the same again: of a peer, or of this state of models/ with time enough."""
+    return not line.method.startswith("us ") or (line.models == now and not line.dropped)
+
+
 def state() -> str:
     """A short name for what the files of models/ say."""
     content = b"".join(path.read_bytes() for path in sorted(Path(models.__file__).parent.glob("*.py")))

@@ -64,7 +64,8 @@ class Rows:
     @classmethod
     def of_task(cls, task: Task) -> Self:
         of = spaces(task.file)
-        x, y, rows = of.vectors[task.source], of.vectors[task.target], of.anchors(task.anchors, task.draw)
+        x, y = (of.vectors[name].astype(float) for name in (task.source, task.target))
+        rows = of.anchors(task.anchors, task.draw)
         return cls(task, of, x, y, (x[rows], y[rows]))
 
     @property
@@ -115,7 +116,7 @@ def of_us(rows: Rows, objective: str, budget: float, models: str) -> Line:
         value=retrieved(estimated, rows) if retrieval else stitched(estimated, rows),
         seconds=round(seconds, 2),
         chosen=described(estimated),
-        score=" ".join(f"{k}={v}" for k, v in estimated.report.score.items()),
+        score=estimated.report.score["name"],
         dropped=" ".join(estimated.report.dropped),
         models=models,
     )

@@ -1,29 +1,35 @@
-"""Figures against obvious loops and against SciPy and scikit-learn."""
+"""Figures and surprises against obvious loops and against SciPy and scikit-learn."""
+
+from math import log
 
 import numpy as np
 import pytest
 import torch
+from scipy.special import logsumexp
 from scipy.stats import binomtest, norm
 from sklearn.metrics import r2_score
 from sklearn.neighbors import NearestNeighbors
 
 from models.measures import (
+    AMONG,
     NEIGHBOURS,
-    OBJECTIVES,
+    TEMPERATURES,
     Z95,
     Outcomes,
     average,
+    coldest,
     cosines,
     one_minus_ratio,
     overlaps,
     proportion,
     ranks,
+    surprises,
 )
 
 
-def outcomes(predicted, y, folds=1):
-    """Judged against the mean of y, in `folds` galleries."""
-    return Outcomes.of(predicted, y, y.mean(0).expand_as(y), torch.arange(len(y)) % folds)
+def outcomes(predicted, y, mean=None):
+    """Judged by cosine against the mean of y, in one gallery."""
+    return Outcomes.of(cosines(predicted, y), predicted, y, y.mean(0) if mean is None else mean)
 
 
 def neighbours(queries, gallery, k):
@@ -80,6 +86,68 @@ def test_overlap_of_a_single_row_is_zero():
     assert overlaps(torch.ones(1, 1), torch.ones(1, 1)).tolist() == [0.0]
 
 
+@pytest.mark.parametrize("size", [2, 5, 11])
+def test_where_every_neighbour_is_found_the_overlap_is_one_however_low_the_scores(size):
+    """2 cos - r lies in [-3, 3], and a gallery of eleven has no eleventh neighbour."""
+    similarity = torch.full((size, size), -2.9)
+    assert overlaps(similarity, torch.eye(size)).tolist() == [1.0] * size
+
+
+@pytest.mark.parametrize("size", [2, 3, 12, 60])
+def test_surprise_is_the_contrastive_loss_among_many(size, normal):
+    similarity = cosines(normal(size, 6), normal(size, 6))
+    table, apart = similarity.double().numpy(), ~np.eye(size, dtype=bool)
+    spread = table[apart].std()
+    stretch = log((AMONG - 1) / (size - 1))
+    for row in range(size):
+        gaps = (np.delete(table[row], row) - table[row, row]) / spread
+        expected = [np.logaddexp(0, logsumexp(gaps / t) + stretch) for t in TEMPERATURES]
+        assert surprises(similarity)[row].tolist() == pytest.approx(expected, rel=1e-4, abs=1e-6)
+
+
+@pytest.mark.parametrize("size", [2, 5, 60])
+def test_where_everything_is_equally_similar_the_surprise_is_that_of_chance(size):
+    assert surprises(torch.full((size, size), 0.7)).flatten().tolist() == pytest.approx(
+        [log(AMONG)] * size * len(TEMPERATURES), rel=1e-6
+    )
+
+
+def test_surprise_of_a_single_row_is_finite():
+    assert surprises(torch.ones(1, 1)).isfinite().all()
+
+
+@pytest.mark.parametrize(("scale", "shift"), [(3.0, 0.0), (1.0, 0.5), (0.01, -0.2)])
+def test_surprise_sees_neither_scale_nor_shift_of_a_score(scale, shift, normal):
+    similarity = cosines(normal(30, 6), normal(30, 6)).double()
+    torch.testing.assert_close(surprises(scale * similarity + shift), surprises(similarity))
+
+
+def test_several_scores_are_judged_at_once_as_each_alone(normal):
+    several = torch.stack([cosines(normal(20, 6), normal(20, 6)) for _ in range(3)])
+    for similarity, rank, surprise in zip(several, ranks(several), surprises(several), strict=True):
+        assert torch.equal(ranks(similarity), rank)
+        torch.testing.assert_close(surprises(similarity), surprise)
+
+
+def test_the_nearer_the_counterpart_the_smaller_the_surprise(normal):
+    y, noise = normal(60, 6), normal(60, 6)
+    means = [float(coldest(surprises(cosines(y + level * noise, y))).mean()) for level in (0.0, 0.3, 1.0, 3.0)]
+    assert means == sorted(means)
+    assert means[0] < 0.5 * means[-1]
+
+
+def test_surprise_tells_candidates_apart_that_are_first_in_every_row(normal):
+    y, noise = normal(60, 12), normal(60, 12)
+    near, nearer = (cosines(y + level * noise, y) for level in (0.3, 0.1))
+    assert ranks(near).max() == ranks(nearer).max() == 1
+    assert coldest(surprises(nearer)).mean() < 0.9 * coldest(surprises(near)).mean()
+
+
+def test_the_temperature_that_suits_a_candidate_is_that_of_the_least_mean():
+    surprise = torch.tensor([[1.0, 4.0, 2.0], [5.0, 0.0, 3.0], [6.0, 0.0, 3.0]])
+    assert coldest(surprise).tolist() == [4.0, 0.0, 0.0]
+
+
 def test_r2_is_that_of_scikit_learn_with_axes_weighted_by_their_variance(normal):
     y = normal(80, 5) * torch.tensor([1.0, 2.0, 3.0, 4.0, 5.0])
     predicted = y + normal(80, 5)
@@ -88,29 +156,43 @@ def test_r2_is_that_of_scikit_learn_with_axes_weighted_by_their_variance(normal)
 
 
 def test_the_cosine_is_taken_from_the_mean(normal):
-    y, mean = normal(20, 4) + 9, normal(20, 4)
+    y, mean = normal(20, 4) + 9, normal(4)
     predicted = normal(20, 4) + 9
-    judged = Outcomes.of(predicted, y, mean, torch.zeros(20))
     a, b = (predicted - mean).numpy(), (y - mean).numpy()
     expected = (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
-    assert np.allclose(judged.cosine, expected)
+    assert np.allclose(outcomes(predicted, y, mean).cosine, expected)
 
 
-def test_the_gallery_of_a_row_is_its_own_fold(normal):
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_cosine_of_the_mean_is_zero_in_either_precision(dtype, normal):
+    y = normal(20, 4).to(dtype)
+    assert outcomes(y.mean(0).expand_as(y), y).cosine.tolist() == [0.0] * 20
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_outcomes_are_kept_in_double_precision(dtype, normal):
+    y = normal(20, 4).to(dtype)
+    assert {value.dtype for value in vars(outcomes(y + 1, y)).values()} == {torch.float64}
+
+
+def test_ranks_and_overlap_are_by_the_score_and_errors_are_not(normal):
+    y, predicted = normal(20, 4), normal(20, 4)
+    similarity = torch.rand(20, 20, generator=torch.Generator().manual_seed(0))
+    judged = Outcomes.of(similarity, predicted, y, y.mean(0))
+    assert torch.equal(judged.rank, ranks(similarity))
+    assert torch.equal(judged.surprise, surprises(similarity))
+    assert torch.equal(judged.overlap, overlaps(similarity, cosines(y, y)))
+    torch.testing.assert_close(judged.error, (predicted - y).square().sum(1))
+    torch.testing.assert_close(judged.spread, (y - y.mean(0)).square().sum(1))
+
+
+def test_joined_outcomes_are_those_of_one_gallery_after_the_other(normal):
     y, predicted = normal(40, 4), normal(40, 4)
-    both = outcomes(predicted, y, folds=2)
-    alone = outcomes(predicted[::2], y[::2])
-    assert torch.equal(both.rank[::2], alone.rank)
-    assert torch.equal(both.overlap[::2], alone.overlap)
-
-
-def test_where_takes_the_other_only_in_the_rows(normal):
-    y = normal(6, 3)
-    first, second = outcomes(normal(6, 3), y), outcomes(normal(6, 3), y)
-    rows = torch.tensor([True, False, True, False, False, False])
-    mixed = first.where(rows, second)
-    assert torch.equal(mixed.error[rows], second.error[rows])
-    assert torch.equal(mixed.error[~rows], first.error[~rows])
+    first, second = outcomes(predicted[:25], y[:25]), outcomes(predicted[25:], y[25:])
+    both = Outcomes.joined([first, second])
+    for name, values in vars(both).items():
+        assert torch.equal(values, torch.cat([vars(first)[name], vars(second)[name]]))
+    assert both.rank.max() <= 25
 
 
 @pytest.mark.parametrize("figure", ["top1", "mrr", "recall_at_10", "overlap_at_10", "r2", "cosine"])
@@ -135,14 +217,6 @@ def test_the_opposite_has_a_cosine_of_minus_one(normal):
 def test_one_prediction_for_all_finds_each_rank_once(normal):
     y = normal(20, 6)
     assert sorted(outcomes(normal(1, 6).expand(20, 6), y).rank.tolist()) == list(range(1, 21))
-
-
-def test_the_objectives_are_the_losses_of_their_figures(normal):
-    y = normal(50, 6)
-    judged = outcomes(y + normal(50, 6), y, folds=5)
-    quality = judged.quality(0)
-    assert OBJECTIVES["retrieval"](judged).mean() == pytest.approx(1 - quality["mrr"].mean)
-    assert OBJECTIVES["reconstruction"](judged).mean() == pytest.approx(1 - quality["r2"].mean)
 
 
 @pytest.mark.parametrize("n", [1, 2, 7, 30, 500])

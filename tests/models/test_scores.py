@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from models.base import Trial
-from models.errors import UnknownMethod
 from models.folds import Folds
 from models.identity import Identity
 from models.mean import Mean
 from models.measures import ranks
+from models.moments import Moments
 from models.orthogonal import Orthogonal
 from models.ridge import Ridge
 from models.scores import (
@@ -19,7 +19,6 @@ from models.scores import (
     WHITENING,
     Fitted,
     Score,
-    check_score,
     scores_for,
     similarities,
 )
@@ -76,8 +75,9 @@ def formula(score, translated, stored, anchors, mean, b):
 def test_a_score_is_its_formula(score, shape, normal):
     method, folds, trial, x, y = settled(normal, *shape)
     basis, translated = folds.basis_of(trial.predicted), method.transform(x)
+    mean = folds.y.mean(0) * (score.codes != "plain")
     b = directions(score, folds.y, trial, basis) * strengths(score, trial)
-    expected = formula(score, translated, y, method.transform(folds.x), folds.y.mean(0), b)
+    expected = formula(score, translated, y, method.transform(folds.x), mean, b)
     fitted = score.fit(trial, basis)
     # the canonical directions of one fit, the others from an SVD instead of eigenvectors of squares
     assert np.allclose(fitted(translated, y), expected, atol=1e-6)
@@ -118,7 +118,7 @@ def test_without_csls_there_is_no_hubness(codes, normal):
 def test_similarities_of_a_trial_are_the_fitted_scores(shape, normal):
     _, folds, trial, _, _ = settled(normal, *shape)
     basis, tried = folds.basis_of(trial.predicted), scores_for(trial)
-    for score, similarity in similarities(trial, tried).items():
+    for score, similarity in zip(tried, similarities(trial, tried), strict=True):
         expected = score.fit(trial, basis)(folds.full(trial.predicted), folds.full(trial.y))
         torch.testing.assert_close(similarity, expected, atol=1e-9, rtol=0)
 
@@ -128,23 +128,21 @@ def test_similarities_of_a_trial_are_the_fitted_scores(shape, normal):
 def test_similarities_of_a_fold_are_the_fitted_scores(n, d, method, normal):
     folds = settled(normal, n, d, d, method)[1]
     trial = method.trial(folds, 0)
-    for score, similarity in similarities(trial, scores_for(trial)).items():
+    tried = scores_for(trial)
+    for score, similarity in zip(tried, similarities(trial, tried), strict=True):
         expected = score.fit(trial)(trial.predicted, trial.y)
         # trials of linear methods are single precision; scores are of order 1
         torch.testing.assert_close(similarity, expected, atol=1e-4, rtol=0)
 
 
-def test_similarities_are_those_asked_for_in_their_order(normal):
-    trial = settled(normal, 60, 8, 8)[2]
-    asked = [Score("whitened", csls=True), Score("canonical", 2.0), Score("centred"), Score("canonical")]
-    assert list(similarities(trial, asked)) == asked
-
-
-def test_what_else_is_asked_for_does_not_change_a_similarity(normal):
-    trial = settled(normal, 12, 20, 24)[2]
-    together = similarities(trial, scores_for(trial))
-    for score, similarity in together.items():
-        assert torch.equal(similarities(trial, [score])[score], similarity)
+@pytest.mark.parametrize(("n", "d"), [(60, 8), (12, 24)])
+def test_what_else_is_asked_for_and_in_which_order_changes_no_similarity(n, d, normal):
+    trial = settled(normal, n, d, d)[2]
+    asked = [Score("whitened", csls=True), *reversed(scores_for(trial)), Score("centred")]
+    together = similarities(trial, asked)
+    assert together.shape == (len(asked), n, n)
+    for score, similarity in zip(asked, together, strict=True):
+        assert torch.equal(similarities(trial, [score])[0], similarity)
 
 
 @pytest.mark.parametrize("csls", [False, True])
@@ -194,13 +192,11 @@ def scored(x, y, score):
     return score.fit(trial)(method.transform(x[500:]), y[500:])
 
 
-@every_score
+@pytest.mark.parametrize("score", [score for score in ALL if score.codes != "plain"], ids=lambda score: score.name)
 def test_scores_do_not_see_where_a_space_lies_nor_its_unit(score, normal):
     method, _, trial, x, y = settled(normal, 60, 8, 8)
     moved = [3 * v - 7 for v in (trial.predicted, trial.y, trial.mean, trial.sample)]
-    folds = Folds(torch.zeros(60, 8), 3 * trial.y - 7, 0)
-    whole = Whitened().settle(Folds(trial.y, folds.y, 0)).moments
-    there = Trial(*moved, whole, trial.solution)
+    there = Trial(*moved, Moments.of(trial.predicted, 3 * trial.y - 7), trial.solution)
     before = score.fit(trial)(method.transform(x), y)
     torch.testing.assert_close(score.fit(there)(3 * method.transform(x) - 7, 3 * y - 7), before)
 
@@ -247,7 +243,7 @@ def test_hubness_is_a_property_of_what_is_stored_alone(normal):
 
 @pytest.mark.parametrize("n", [2, 3, 5])
 def test_with_fewer_anchors_than_neighbours_all_are_neighbours(n, normal):
-    method, folds, trial, x, y = settled(normal, n, 8, 8)
+    _, folds, trial, _, y = settled(normal, n, 8, 8)
     fitted = Score("centred", csls=True).fit(trial, folds.basis_of(trial.predicted))
     codes = fitted.codes(y)
     torch.testing.assert_close(fitted.hubness(codes), (codes @ fitted.sample.T).mean(1))
@@ -297,7 +293,11 @@ def test_methods_with_codes_are_tried_in_all_of_them(method, normal):
 
 @pytest.mark.parametrize(
     ("method", "expected"),
-    [(Ridge(), {"centred", "whitened"}), (Mean(), {"centred", "whitened"}), (Identity(), {"centred"})],
+    [
+        (Ridge(), {"plain", "centred", "whitened"}),
+        (Mean(), {"plain", "centred", "whitened"}),
+        (Identity(), {"plain", "centred"}),
+    ],
     ids=lambda value: getattr(value, "name", ""),
 )
 def test_methods_without_codes_are_compared_without_them(method, expected, normal):
@@ -313,8 +313,16 @@ def test_the_span_is_tried_where_it_is_not_everything(n, expected, method, norma
 
 def test_the_span_of_all_directions_is_centred(normal):
     trial = settled(normal, 60, 8, 8)[2]
-    found = similarities(trial, [Score("centred"), Score("span")])
-    assert torch.equal(*found.values())
+    assert torch.equal(*similarities(trial, [Score("centred"), Score("span")]))
+
+
+def test_the_plain_score_is_the_cosine_of_the_vectors_themselves(normal):
+    method, folds, trial, x, y = settled(normal, 12, 20, 24)
+    translated = method.transform(x)
+    expected = torch.nn.functional.cosine_similarity(translated[:, None], y[None], dim=2)
+    fitted = Score("plain").fit(trial, folds.basis_of(trial.predicted))
+    torch.testing.assert_close(fitted(translated, y), expected)
+    assert not fitted.mean.any()
 
 
 @pytest.mark.parametrize("method", [Whitened(), Ridge(), Identity()], ids=lambda m: m.name)
@@ -323,7 +331,7 @@ def test_each_score_is_tried_once_with_and_without_csls_and_simple_ones_first(me
     assert len(set(tried)) == len(tried)
     half = len(tried) // 2
     assert [score.csls for score in tried] == [False] * half + [True] * half
-    assert tried[0] == Score()
+    assert tried[:2] == [Score("plain"), Score("centred")]
     assert [(s.codes, s.power) for s in tried[:half]] == [(s.codes, s.power) for s in tried[half:]]
 
 
@@ -337,15 +345,5 @@ def test_scores_have_names_of_their_own():
 @every_score
 def test_a_score_is_made_again_from_its_dictionary(score):
     said = score.to_dict()
+    assert said["name"] == score.name
     assert Score(**{name: said[name] for name in vars(score)}) == score
-
-
-@pytest.mark.parametrize("name", CODES)
-def test_a_known_name_is_let_through(name):
-    assert check_score(name) == name
-
-
-def test_an_unknown_score_is_answered_with_the_choices():
-    with pytest.raises(UnknownMethod, match="'beauty'") as caught:
-        check_score("beauty")
-    assert caught.value.facts == {"expected": list(CODES), "got": "beauty"}

@@ -39,7 +39,7 @@ class ArrowCodec:
 
     def encode(self, fields: Fields) -> tuple[bytes, dict[str, str]]:
         columns = hits(fields["results"]) if "results" in fields else rows(fields)
-        others = {k: v for k, v in fields.items() if k not in (*COLUMNS.values(), "results")}
+        others = {k: v for k, v in fields.items() if k not in (*COLUMNS.values(), "confidence", "results")}
         table = pa.table(columns).replace_schema_metadata({k: orjson.dumps(v) for k, v in others.items()})
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, table.schema) as stream:
@@ -129,6 +129,8 @@ def rows(fields: Fields) -> dict[str, pa.Array]:
         columns["vector"] = vector_column(fields["vectors"])
     if "payloads" in fields:
         columns["payload"] = pa.array([text(payload) for payload in fields["payloads"]], pa.string())
+    if "confidence" in fields:
+        columns["confidence"] = pa.array(fields["confidence"], pa.float32())
     return columns
 
 

@@ -25,10 +25,10 @@ def fitted(spaces):
 
 @pytest.fixture
 def product(linked, data):
-    """x W + b of the new items, from the stored weights, in double precision."""
+    """x W + b of the new items, from the stored map, in double precision."""
     services = linked.app_state["services"]
-    weights = load(services.store.blob(services.translators.get("t").value["weights"]))
-    return data.new_a.astype(np.float64) @ weights["weight"].astype(np.float64) + weights["bias"]
+    stored = load(services.store.blob(services.translators.get("t").value["artifact"]))
+    return data.new_a.astype(np.float64) @ stored["map.affine.weight"].astype(np.float64) + stored["map.affine.bias"]
 
 
 def binary(vectors, dtype="<f4"):
@@ -109,7 +109,7 @@ NAMED = {"source": "a", "target": "b", "translator": "t", "version": 1, "stale":
 
 @pytest.mark.parametrize("way", [BY_PAIR, BY_NAME], ids=["pair", "name"])
 def test_the_answer_names_the_translator(send, way):
-    assert NAMED.items() <= send("numbers", way).json().items()
+    assert {**NAMED, "path": ["t"]}.items() <= send("numbers", way).json().items()
 
 
 def test_the_answer_as_npy_names_it_in_headers(send):
@@ -119,7 +119,7 @@ def test_the_answer_as_npy_names_it_in_headers(send):
 
 def test_the_answer_as_arrow_names_it_in_metadata(send, read_arrow):
     metadata = read_arrow(send("arrow", BY_PAIR, ARROW)).schema.metadata
-    assert {key.decode(): orjson.loads(value) for key, value in metadata.items()} == NAMED
+    assert {key.decode(): orjson.loads(value) for key, value in metadata.items()} == {**NAMED, "path": ["t"]}
 
 
 def test_translations_are_near_the_true_counterparts(send, data):

@@ -70,7 +70,7 @@ def test_a_translator_of_few_anchors_does_not_outrank_an_honest_one(services, pu
     for seed, name in enumerate("ab"):
         put_space(services, name, seed=seed)
     services.translators.put("good", Spec("a", "b"), None)
-    assert services.translators.between("a", "b").name == "good"
+    assert services.translators.between("a", "b").named["path"] == ["good"]
 
 
 def test_a_translation_that_overflows_is_refused_with_its_row(services):
@@ -79,7 +79,7 @@ def test_a_translation_that_overflows_is_refused_with_its_row(services):
         services.spaces.put(name, Space(2, {}, ""), Rows([*"wxyz"], vectors, [b""] * 4), None)
     services.translators.put("t", Spec("a", "b", "orthogonal"), None)
     with pytest.raises(InvalidVectors) as caught:
-        services.translators.translate("t", np.array([[0, 0], [1e4, 1e4]], np.float32))
+        services.translators.translate(services.translators.named("t"), np.array([[0, 0], [1e4, 1e4]], np.float32))
     assert caught.value.facts["row"] == 1
 
 

@@ -36,8 +36,14 @@ def stored(services):
     return [(record.name, record.version) for record in services.translators.all()]
 
 
+def only(route):
+    """The record of a route of one step."""
+    (record,) = route.steps
+    return record
+
+
 def test_first_use_from_16_threads_fits_once(linked):
-    found = at_once(*[lambda: linked.translators.between("a", "b")] * THREADS)
+    found = [only(route) for route in at_once(*[lambda: linked.translators.between("a", "b")] * THREADS)]
     assert stored(linked) == [("a-to-b", 1)]
     assert {(record.name, record.version, record.position) for record in found} == {
         ("a-to-b", 1, found[0].position)
@@ -46,7 +52,7 @@ def test_first_use_from_16_threads_fits_once(linked):
 
 def test_first_use_from_16_threads_gives_one_translation(linked):
     vectors = np.ones((3, 4), np.float32)
-    calls = [lambda: linked.translators.translate(linked.translators.between("a", "b").name, vectors)] * THREADS
+    calls = [lambda: linked.translators.translate(linked.translators.between("a", "b"), vectors)] * THREADS
     results = [done.vectors for done in at_once(*calls)]
     assert all(np.array_equal(result, results[0]) for result in results)
 
@@ -64,7 +70,7 @@ def test_first_use_by_two_replicas_at_once_leaves_one_version(replica, put_space
     put_space(replicas[0], "b", 6, seed=2)
     found = at_once(*(lambda one=one: one.translators.between("a", "b") for one in replicas))
     assert stored(replicas[0]) == [("a-to-b", 1)]
-    assert len({record.position for record in found}) == 1
+    assert len({only(route).position for route in found}) == 1
 
 
 def test_a_translator_of_another_replica_is_used(replica, put_space):
@@ -73,7 +79,7 @@ def test_a_translator_of_another_replica_is_used(replica, put_space):
     put_space(first, "b", 6, seed=2)
     assert second.translators.best() == {}
     first.translators.put("mine", Spec("a", "b"), None)
-    assert second.translators.between("a", "b").name == "mine"
+    assert only(second.translators.between("a", "b")).name == "mine"
 
 
 def test_a_refit_by_another_replica_is_used(replica, put_space):
@@ -82,10 +88,10 @@ def test_a_refit_by_another_replica_is_used(replica, put_space):
     put_space(first, "b", 6, seed=2)
     first.translators.put("t", Spec("a", "b"), None)
     vectors = np.ones((1, 4), np.float32)
-    before = second.translators.translate("t", vectors)
+    before = second.translators.translate(second.translators.named("t"), vectors)
     first.translators.put("t", Spec("a", "b", "mean"), None)
-    after = second.translators.translate("t", vectors)
-    assert (before.translator.version, after.translator.version) == (1, 2)
+    after = second.translators.translate(second.translators.named("t"), vectors)
+    assert (only(before.route).version, only(after.route).version) == (1, 2)
     assert not np.array_equal(before.vectors, after.vectors)
 
 
@@ -100,31 +106,32 @@ def test_concurrent_puts_of_one_name_leave_one_version(linked):
 
 def test_a_name_that_is_taken_is_left_alone(linked):
     linked.translators.put("a-to-b", Spec("b", "a"), None)
-    found = linked.translators.between("a", "b")
+    found = only(linked.translators.between("a", "b"))
     assert found.name.startswith("a-to-b-")
     assert linked.translators.get("a-to-b").version == 1
 
 
 def test_a_name_beside_one_that_is_taken_is_the_same_every_time(linked):
     linked.translators.put("a-to-b", Spec("b", "a"), None)
-    first = linked.translators.between("a", "b")
-    assert linked.translators.between("a", "b") == first
+    first = only(linked.translators.between("a", "b"))
+    assert only(linked.translators.between("a", "b")) == first
 
 
 def test_pairs_that_would_share_a_name_do_not(services, put_space):
     for seed, name in enumerate(("a", "b-to-c", "a-to-b", "c")):
         put_space(services, name, seed=seed)
-    one, two = services.translators.between("a", "b-to-c"), services.translators.between("a-to-b", "c")
+    pairs = ("a", "b-to-c"), ("a-to-b", "c")
+    one, two = (only(services.translators.between(*pair)) for pair in pairs)
     assert one.name == "a-to-b-to-c"
     assert two.name != one.name
-    assert services.translators.between("a", "b-to-c") == one
+    assert only(services.translators.between("a", "b-to-c")) == one
 
 
 @pytest.mark.parametrize("length", [61, 62, 63, 64, 128])
 def test_names_of_long_spaces_are_not_too_long(services, put_space, length):
     for seed, letter in enumerate("xy"):
         put_space(services, letter * length, seed=seed)
-    name = services.translators.between("x" * length, "y" * length).name
+    name = only(services.translators.between("x" * length, "y" * length)).name
     assert len(name) <= LONGEST_NAME
     assert name.startswith("x" * min(length, 100))
 
@@ -133,7 +140,7 @@ def test_long_spaces_that_begin_alike_have_translators_of_their_own(services, pu
     spaces = ["x" * 127 + end for end in "abc"]
     for seed, name in enumerate(spaces):
         put_space(services, name, seed=seed)
-    names = {services.translators.between(spaces[0], target).name for target in spaces[1:]}
+    names = {only(services.translators.between(spaces[0], target)).name for target in spaces[1:]}
     assert len(names) == 2
 
 

@@ -1,0 +1,201 @@
+"""An index of codes finds what the score itself ranks first, with the score's own numbers."""
+
+import numpy as np
+import pytest
+import torch
+
+from app.index import INDEXES
+from app.index.scored import ScoredIndex
+from app.service.live import SCORES, Live
+from app.store.rows import Log, Rows
+from models.scores import Fitted, unit
+
+DIM, RANK, SAMPLE = 6, 4, 30
+CLOSE = {"rtol": 1e-4, "atol": 1e-5}
+
+
+def vectors(n, seed=0, dim=DIM):
+    return np.random.default_rng(seed).standard_normal((n, dim)).astype(np.float32)
+
+
+def slots(*numbers):
+    return np.array(numbers, np.int64)
+
+
+def fitted(projected, csls, seed=3):
+    """A score of either kind, in all directions or in some."""
+    rank = RANK if projected else DIM
+    projection = torch.from_numpy(vectors(DIM, seed + 1, RANK)) if projected else None
+    sample = unit(torch.from_numpy(vectors(SAMPLE, seed + 2, rank))) if csls else None
+    return Fitted(torch.from_numpy(vectors(1, seed)[0]), projection, sample)
+
+
+def scores_of(score, queries, stored):
+    """(m, n) by the definition, in double precision."""
+    parts = (part.double() if part is not None else None for part in vars(score).values())
+    return Fitted(*parts)(torch.from_numpy(queries).double(), torch.from_numpy(stored).double()).numpy()
+
+
+KINDS = [(projected, csls) for projected in (False, True) for csls in (False, True)]
+NAMES = ["cosine", "csls", "projected-cosine", "projected-csls"]
+
+
+@pytest.fixture(params=KINDS, ids=NAMES)
+def score(request):
+    return fitted(*request.param)
+
+
+@pytest.fixture(params=INDEXES)
+def index(request, score):
+    codes = DIM if score.projection is None else RANK
+    return ScoredIndex(score, INDEXES[request.param](codes + 1, "ip"))
+
+
+def assert_alike(index, stored, queries, k=1000):
+    """stored: {slot: vector}; the same scores, and slots that have them."""
+    taken = list(stored)
+    right = scores_of(index.score, queries, np.stack(list(stored.values())))
+    found, at = index.search(queries, k)
+    best = -np.sort(-right, axis=1)[:, :k]
+    np.testing.assert_allclose(found, best, **CLOSE)
+    claimed = [[right[row, taken.index(slot)] for slot in line] for row, line in enumerate(at.tolist())]
+    np.testing.assert_allclose(claimed, best, **CLOSE)
+
+
+@pytest.mark.parametrize("k", [1, 7, 1000])
+@pytest.mark.parametrize("queries", [1, 40])
+def test_search_finds_what_the_score_says(index, k, queries):
+    stored = vectors(50)
+    index.put(np.arange(50), stored)
+    assert_alike(index, dict(enumerate(stored)), vectors(queries, seed=9), k)
+
+
+def test_a_slot_that_is_put_again_has_the_new_vector_alone(index):
+    first, second = vectors(10), vectors(4, seed=5)
+    index.put(np.arange(10), first)
+    index.put(slots(0, 3, 6, 9), second)
+    assert len(index) == 10
+    assert_alike(index, {**dict(enumerate(first)), **dict(zip((0, 3, 6, 9), second, strict=True))}, vectors(3, 9))
+
+
+def test_removed_slots_are_found_no_more(index):
+    stored = dict(enumerate(vectors(10)))
+    index.put(np.arange(10), np.stack(list(stored.values())))
+    index.remove(slots(2, 7, 99))
+    assert_alike(index, {slot: row for slot, row in stored.items() if slot not in (2, 7)}, vectors(3, 9))
+
+
+def test_nothing_put_and_nothing_removed_is_nothing(index):
+    index.put(slots(), vectors(0))
+    index.remove(slots())
+    assert len(index) == 0
+    assert [part.shape for part in index.search(vectors(2), 3)] == [(2, 0), (2, 0)]
+
+
+def test_vectors_that_are_no_block_of_memory_are_read_right(index):
+    stored = np.asfortranarray(vectors(20))
+    index.put(np.arange(20), stored)
+    assert_alike(index, dict(enumerate(stored)), np.asfortranarray(vectors(3, 9)))
+
+
+def test_hubs_come_later_by_csls_than_by_cosine():
+    """A point near all translated anchors loses to one that is near the query alone."""
+    query = np.array([[1, 0, 0, 0, 0, 0]], np.float32)
+    hub, own = np.array([0.9, 0.436, 0, 0, 0, 0], np.float32), np.array([0.88, 0, 0.475, 0, 0, 0], np.float32)
+    sample = torch.from_numpy(np.tile(hub / np.linalg.norm(hub), (10, 1)))
+    best = {}
+    for name, known in (("cosine", None), ("csls", sample)):
+        index = ScoredIndex(Fitted(torch.zeros(DIM), None, known), INDEXES["faiss"](DIM + 1, "ip"))
+        index.put(slots(0, 1), np.stack([hub, own]))
+        best[name] = int(index.search(query, 1)[1][0, 0])
+    assert best == {"cosine": 0, "csls": 1}
+
+
+# In a collection that changes
+
+
+class Written:
+    """A collection in memory beside the dict that it stands for."""
+
+    def __init__(self):
+        self.live, self.log, self.blobs, self.position = Live(DIM, "cosine"), Log(), {}, 0
+        self.points = {}
+
+    def write(self, points, deletes=()):
+        stored = np.stack(list(points.values())) if points else vectors(0)
+        self.points = {id_: row for id_, row in self.points.items() if id_ not in deletes} | points
+        rows = Rows(list(points), stored, [b""] * len(points), list(deletes))
+        self.log = self.log.append(rows, len(self.points), self.blobs.__getitem__)
+        self.blobs |= self.log.blobs
+        self.position += 1
+        self.live.catch_up(self.position, self.log, self.blobs.__getitem__)
+
+    def assert_scored(self, key, score, k=1000):
+        queries = vectors(4, seed=77)
+        right = scores_of(score, queries, np.stack(list(self.points.values())))
+        ids = list(self.points)
+        for row, hits in enumerate(self.live.search_scored(queries, k, key, score)):
+            assert sorted(point.id for point, _ in hits) == sorted(ids) or len(hits) == k
+            np.testing.assert_allclose([found for _, found in hits], -np.sort(-right[row])[:k], **CLOSE)
+            claimed = [right[row, ids.index(point.id)] for point, _ in hits]
+            np.testing.assert_allclose([found for _, found in hits], claimed, **CLOSE)
+
+
+@pytest.fixture
+def written():
+    written = Written()
+    written.write({f"p{number}": row for number, row in enumerate(vectors(20))})
+    return written
+
+
+def test_points_of_before_the_first_search_are_scored(written, score):
+    written.assert_scored("one", score)
+
+
+def test_upserts_and_deletes_after_the_first_search_are_scored(written, score):
+    written.assert_scored("one", score)
+    written.write({"p3": vectors(1, 40)[0], "new": vectors(1, 41)[0]}, ["p5", "p6"])
+    written.assert_scored("one", score)
+
+
+def test_a_collection_that_is_loaded_anew_is_scored_anew(written, score):
+    written.assert_scored("one", score)
+    for seed in range(40):  # so much garbage that all is read again
+        written.write({f"p{number}": row for number, row in enumerate(vectors(20, seed))})
+    written.assert_scored("one", score)
+
+
+def test_a_collection_that_was_emptied_finds_nothing(written, score):
+    written.assert_scored("one", score)
+    written.write({}, list(written.points))
+    assert written.live.search_scored(vectors(2), 3, "one", score) == [[], []]
+
+
+def test_more_points_than_are_scored_at_once_are_all_scored(monkeypatch, written, score):
+    monkeypatch.setattr("app.service.live.SCORED_AT_ONCE", 3)
+    written.assert_scored("one", score)
+
+
+def test_translators_do_not_share_their_scores(written):
+    for turn in range(2):
+        for number, kind in enumerate(KINDS):
+            written.assert_scored(str(number), fitted(*kind, seed=number))
+        written.write({f"turn-{turn}": vectors(1, 50 + turn)[0]})
+
+
+def test_more_translators_than_are_kept_are_scored_right_again_and_again(written):
+    scores = [fitted(*KINDS[number % 4], seed=10 * number) for number in range(SCORES + 2)]
+    for turn in range(2):
+        for number, score in enumerate(scores):
+            written.assert_scored(str(number), score)
+        written.write({f"turn-{turn}": vectors(1, 50 + turn)[0]}, ["p0"])
+    assert len(written.live._scored) == SCORES
+
+
+def test_plain_search_stays_plain_cosine(written, score):
+    written.assert_scored("one", score)
+    query = vectors(1, 9)
+    (hits,) = written.live.search(query, 1)
+    stored = np.stack(list(written.points.values()))
+    cosine = stored @ query[0] / np.linalg.norm(stored, axis=1) / np.linalg.norm(query)
+    np.testing.assert_allclose(hits[0][1], cosine.max(), **CLOSE)
