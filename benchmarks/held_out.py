@@ -75,7 +75,7 @@ def among_all(report: Report, folds: Folds) -> float:
         trial = method.trial(folds, fold)
         stored = folds.y if trial.y.shape[1] == folds.y.shape[1] else folds.span_y[0]
         everything = replace(trial, y=stored.to(trial.y.dtype))
-        found.append((similarities(everything, [score])[score], folds.rows(fold)))
+        found.append((similarities(everything, [score])[0], folds.rows(fold)))
     counts = [len(rows) for _, rows in found]
     return float(np.average([mrr(*part) for part in found], weights=counts))
 

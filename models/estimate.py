@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, replace
 from itertools import zip_longest
+from math import isnan
 from typing import Any
 
 import torch
@@ -133,10 +134,10 @@ def estimate(  # noqa: PLR0913, PLR0917  a question with seven sides
     tried, dropped = trials(methods, folds, goal, time.monotonic() + budget)
     best = chosen(tried)
     score = tried[best].score if goal.by_score else best_score(tried[best].method, folds)
-    tried = [candidate if goal.by_score else replace(candidate, score=score) for candidate in tried]
     confidence, trust = fit_confidence(tried[best].method, folds)
     calibration, shift = calibrated(tried[best].method, score, folds)
-    quality = cross_fitted(tried, folds).quality(seed)
+    served = tried if goal.by_score else [replace(candidate, score=score) for candidate in tried]
+    quality = cross_fitted(served, folds).quality(seed)
     final = tried[best].method.settle(folds)
     baselines = {name: outcome.quality(seed) for name, outcome in baseline_outcomes(folds).items()}
     report = Report(
@@ -279,7 +280,9 @@ def baseline_outcomes(folds: Folds) -> dict[str, Outcomes]:
 def collapse(folds: Folds) -> Collapse:
     rows = folds.sample()
     x, y = folds.span_x[0][rows], folds.span_y[0][rows]
-    return Collapse(float(participation_ratio(x)), float(participation_ratio(y)), mutual_knn(x, y))
+    agreed = mutual_knn(x, y) if len(x) > 2 else 0.0
+    figures = (float(participation_ratio(x)), float(participation_ratio(y)), agreed)
+    return Collapse(*(0.0 if isnan(figure) else figure for figure in figures))
 
 
 def table(tried: list[Tried], best: int) -> list[Candidate]:

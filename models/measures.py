@@ -58,7 +58,7 @@ class Outcomes:
             overlap=overlaps(similarity, cosines(y, y)),
             error=(predicted - y).square().sum(1).double(),
             spread=(y - mean).square().sum(1).double(),
-            cosine=cosine_similarity(predicted - mean, y - mean, eps=SMALLEST).double(),
+            cosine=cosine_similarity((predicted - mean).double(), (y - mean).double(), eps=SMALLEST),
         )
 
     @classmethod
@@ -103,7 +103,7 @@ def surprises(similarity: Tensor) -> Tensor:
     g = similarity.shape[-1]
     itself = torch.eye(g, dtype=torch.bool)
     spread = similarity[..., ~itself if g > 1 else itself].std(-1, correction=0)[..., None, None]
-    scaled = torch.where(spread > 0, similarity / spread, 0.0)
+    scaled = torch.where(spread > 1e-6 * similarity.abs().amax((-2, -1), keepdim=True), similarity / spread, 0.0)
     stretch = log((AMONG - 1) / (g - 1)) if g > 1 else 0.0
     own = scaled.diagonal(dim1=-2, dim2=-1).unsqueeze(-1)
     others = (scaled - own).masked_fill(itself, -inf)
@@ -117,7 +117,7 @@ def overlaps(similarity: Tensor, native: Tensor) -> Tensor:
     if k == 0:
         return torch.zeros(1, dtype=torch.float64)
     itself = torch.eye(len(similarity), dtype=torch.bool)
-    found, wanted = (m.masked_fill(itself, -2.0).topk(k).indices for m in (similarity, native))
+    found, wanted = (m.masked_fill(itself, -inf).topk(k).indices for m in (similarity, native))
     return (found.unsqueeze(2) == wanted.unsqueeze(1)).any(2).double().mean(1)
 
 

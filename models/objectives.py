@@ -17,7 +17,7 @@ Head = Callable[[Tensor], Tensor]  # y (n, d2) -> outputs (n, c)
 
 
 class Objective(ABC):
-    """`of` gives (..., g, t): the loss of every row, once for each of t settings; the best setting counts."""
+    """`of` gives the loss of every row, once for each of t settings; the setting that suits best counts."""
 
     name: ClassVar[str]
     by_score: ClassVar[bool] = False  # whether it depends on how translated vectors are scored
@@ -29,7 +29,7 @@ class Objective(ABC):
 
     @abstractmethod
     def of(self, trial: Trial, similarity: Tensor, folds: Folds) -> Tensor:
-        """similarity (s, g, g) of the trial's rows by s scores -> (s, g, t), or (1, g, t) if it does not matter."""
+        """similarity (s, g, g) of the trial's rows by s scores -> (s, g, t); (1, g, t) if it does not matter."""
 
 
 class Retrieval(Objective):

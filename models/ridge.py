@@ -8,7 +8,6 @@ The penalty is relative to the largest eigenvalue, so it means the same at every
 from collections.abc import Mapping
 from typing import ClassVar, Self
 
-
 from models.base import LinearMethod, Option, Solution
 from models.moments import Moments
 

@@ -45,7 +45,7 @@ def wrong_probability(own: Tensor, chance: Tensor) -> Tensor:
     grid = torch.linspace(float(own.min()), float(own.max()), 256)
     ratio = density(grid, chance, width) / density(grid, own, width).clamp_min(1e-12)
     falling = (share * ratio).flip(0).cummax(0).values.flip(0)
-    return falling[torch.searchsorted(grid, own).clamp_max(255)]
+    return falling[torch.searchsorted(grid, own).clamp_max(255)].clamp_max(1)
 
 
 def density(grid: Tensor, values: Tensor, width: float) -> Tensor:

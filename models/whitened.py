@@ -2,7 +2,8 @@
 
 Williams et al. 2021, "Generalized shape metrics on neural representations" (the interpolation between
 Procrustes, α = 1, and CCA, α = 0); Artetxe et al. 2018, "Generalizing and improving bilingual word embedding
-mappings" (whiten, rotate, re-weight, de-whiten). With Sxx = V diag(λ) Vᵀ, m its mean eigenvalue and shrunk λ' = (1 - s) λ + s m:
+mappings" (whiten, rotate, re-weight, de-whiten).
+With Sxx = V diag(λ) Vᵀ, m its mean eigenvalue and shrunk λ' = (1 - s) λ + s m:
     Zx = V diag(α + (1 - α) √(m / λ')) Vᵀ, Zy likewise        U S Vᵀ = svd(Zx Sxy Zy)
     W = c Zx U Sᵖ Vᵀ Zy⁻¹        codes Zy V, strength S / s₀
 Both sides agree in the codes: (x - mX) W (Zy V) = c (x - mX) Zx U. Along each, S is how much they share, so

@@ -75,7 +75,8 @@ def translate(
     """Carry vectors from one space to another. The first use of a pair of spaces fits its translator."""
     translators = services.translators
     ends = body.source or "", body.target or ""
-    route = translators.named(body.translator) if body.translator else translators.between(*ends)
+    named = body.translator
+    route = translators.named(named) if named else translators.between(*ends, "reconstruction")
     done = translators.translate(route, body.vectors, body.confidence)
     fields = {"vectors": done.vectors, "source": route.source, "target": route.target, **route.named}
     trust = {} if done.confidence is None else {"confidence": done.confidence}

@@ -165,7 +165,7 @@ class Collections(Resources):
         elif space in (None, collection.space):
             return None
         else:
-            route = self.translators.between(space, collection.space)
+            route = self.translators.between(space, collection.space, "retrieval")
         return self.translators.translate(route, queries)
 
     def check_leads_here(self, record: Record, collection: Collection, space: str | None) -> None:

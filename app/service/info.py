@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from app.index import FAISS_VERSION, METRICS, gpus
+from app.service.pairing import CHOICES, PAIRINGS
 from app.settings import Settings
 from models.comparison import MEASURES
 from models.objectives import OBJECTIVES
@@ -28,6 +29,8 @@ class Info:
     limits: Mapping[str, int]
     methods: Mapping[str, Mapping[str, Any]]
     objectives: list[str]
+    pairings: list[str]
+    selectors: list[str]
     metrics: list[str]
     measures: Mapping[str, Mapping[str, Any]]
     media_types: list[str]
@@ -48,6 +51,8 @@ def info(settings: Settings, media_types: list[str]) -> Info:
         limits={name: getattr(settings, name) for name in limits},
         methods={"auto": {}} | {name: options_of(name) for name in METHODS},
         objectives=list(OBJECTIVES),
+        pairings=list(PAIRINGS),
+        selectors=list(CHOICES),
         metrics=list(METRICS),
         measures={name: meaning_of(name) for name in MEASURES},
         media_types=media_types,

@@ -2,7 +2,7 @@
 
 import threading
 from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from hashlib import sha256
 from math import prod
@@ -32,6 +32,9 @@ from models.maps import Map
 from models.scores import Fitted
 
 ARTIFACTS = 64  # kept in memory
+SUFFIXES = {"retrieval": "-search"}  # of names that are given to a first use
+
+Pairs = dict[tuple[str, str], Record]  # by source and target
 LONGEST_NAME = 128
 
 
@@ -136,7 +139,7 @@ class Translators(Resources):
         super().__init__(store, "translator")
         self.spaces = spaces
         self._artifact = lru_cache(maxsize=ARTIFACTS)(lambda digest: Artifact.from_bytes(self.blob(digest)))
-        self._pairs: tuple[int, dict[tuple[str, str], Record]] = (-1, {})
+        self._best: tuple[int, dict[str, Pairs]] = (-1, {})  # at a position of the store, by objective
         self._first_use: dict[tuple[str, str], threading.Lock] = {}
 
     def put(self, name: str, spec: Spec, if_match: str | None) -> tuple[Record, bool]:
@@ -148,19 +151,20 @@ class Translators(Resources):
         check_two(spec.source, spec.target)
         return self.change(name, if_match, change)
 
-    def between(self, source: str, target: str) -> Route:
-        """The best way by its reports: a translator, which the first use fits by `auto`, or a path of them.
+    def between(self, source: str, target: str, objective: str) -> Route:
+        """The best way for `objective` by its reports: a translator, or a path of several.
 
+        The first use fits a translator for the objective by `auto`, unless somebody has put one of the pair.
         NotFound, SameSpace, NoSharedAnchors.
         """
         check_two(source, target)
         for space in (source, target):
             self.spaces.get(space)
         try:
-            direct = self._direct(source, target)
+            direct = self._direct(source, target, objective)
         except NoSharedAnchors:
-            return self.route(*self._through_others(source, target))
-        path = self._fitted_path(source, target)
+            return self.route(*self._through_others(source, target, objective))
+        path = self._fitted_path(source, target, objective)
         return self.route(*path) if path and worth(*path) > worth(direct) else self.route(direct)
 
     def named(self, name: str) -> Route:
@@ -179,17 +183,23 @@ class Translators(Resources):
             any(is_stale(record, *self.ends(record)) for record in records),
         )
 
-    def best(self) -> dict[tuple[str, str], Record]:
-        """By pair of spaces, the best translator by its report; read again when one was written."""
+    def best(self, objective: str) -> Pairs:
+        """By pair of spaces, the best translator for the objective; read again when one was written.
+
+        What was fitted for another objective by itself is no choice.
+        """
         position = self.store.position("translator")
-        if self._pairs[0] != position:
-            ranked = sorted(self.all(), key=merit)
-            self._pairs = position, {pair_of(record): record for record in ranked}
-        return self._pairs[1]
+        if self._best[0] != position:
+            self._best = position, {}
+        if objective not in self._best[1]:
+            usable = [record for record in self.all() if serves(record, objective)]
+            usable.sort(key=lambda record: merit(record, objective))
+            self._best[1][objective] = {pair_of(record): record for record in usable}
+        return self._best[1][objective]
 
     def reaching(self, target: str) -> list[str]:
         """The spaces that a translator leads from to `target`."""
-        return sorted(source for source, other in self.best() if other == target)
+        return sorted({source for source, other in map(pair_of, self.all()) if other == target})
 
     def translate(self, route: Route, vectors: Vectors, confidence: bool = False) -> Translation:
         """vectors (n, d1) of its source. WrongDimension, InvalidVectors."""
@@ -203,34 +213,37 @@ class Translators(Resources):
     def reverse_of(self, record: Record) -> Record | None:
         """The best translator of the opposite direction, if there is one."""
         source, target = pair_of(record)
-        return self.best().get((target, source))
+        return self.best(record.value["spec"]["objective"]).get((target, source))
 
     def ends(self, record: Record) -> tuple[Record, Record]:
         """Its two spaces."""
         source, target = pair_of(record)
         return self.spaces.get(source), self.spaces.get(target)
 
-    def _direct(self, source: str, target: str) -> Record:
+    def _direct(self, source: str, target: str, objective: str) -> Record:
         """NoSharedAnchors."""
         pair = source, target
-        if found := self.best().get(pair):
+        if found := self.best(objective).get(pair):
             return found
         with self._first_use.setdefault(pair, threading.Lock()):
-            return self.best().get(pair) or self._first_fit(Spec(source, target))
+            found = self.best(objective).get(pair)
+            return found or self._first_fit(Spec(source, target, objective=objective))
 
-    def _fitted_path(self, source: str, target: str) -> list[Record] | None:
+    def _fitted_path(self, source: str, target: str, objective: str) -> list[Record] | None:
         """Of several translators that are fitted already, the best."""
-        best = {pair: record for pair, record in self.best().items() if pair != (source, target)}
+        best = {pair: record for pair, record in self.best(objective).items() if pair != (source, target)}
         path = best_path(edges_of(best), source, target, lambda edge: worth(best[edge]))
         return [best[edge] for edge in path] if path else None
 
-    def _through_others(self, source: str, target: str) -> list[Record]:
+    def _through_others(self, source: str, target: str, objective: str) -> list[Record]:
         """A path of fitted translators, or else the first that shared anchors allow. NoSharedAnchors."""
-        if path := self._fitted_path(source, target):
+        if path := self._fitted_path(source, target, objective):
             return path
         names = [record.name for record in self.spaces.all()]
         ids = {name: set(self.spaces.anchors(name).ids) for name in names}
-        pairs = [(one, other) for one in names for other in names if one != other and enough(ids[one] & ids[other])]
+        pairs = [
+            (one, other) for one in names for other in names if one != other and enough(ids[one] & ids[other])
+        ]
         way = next(paths(edges_of(pairs), source, target), None)
         if way is None:
             raise NoSharedAnchors(
@@ -239,7 +252,7 @@ class Translators(Resources):
                 expected="shared anchor ids",
                 got={"source": len(ids[source]), "target": len(ids[target]), "shared": 0},
             )
-        return [self._direct(*edge) for edge in way]
+        return [self._direct(*edge, objective) for edge in way]
 
     def _side(self, space: str, collection: str | None) -> Side:
         anchors = self.spaces.anchors(space)
@@ -277,7 +290,7 @@ class Translators(Resources):
             "translator",
             name,
             current.position if current else 0,
-            {**asked, "artifact": digest, "report": report.to_dict()},
+            {**asked, "automatic": False, "artifact": digest, "report": report.to_dict()},
             rests_on=tuple(("space", space.name) for space in spaces),
             born={("space", space.name): space.created_at for space in spaces},
             blobs={digest: artifact},
@@ -286,30 +299,40 @@ class Translators(Resources):
 
     def _first_fit(self, spec: Spec) -> Record:
         """Under the first name that is free or names a translator of the pair; none is ever replaced."""
-        for name in names_for(spec.source, spec.target):
+        for name in names_for(spec.source, spec.target, spec.objective):
 
             def change(current: Record | None, name: str = name) -> Write | None:
-                return None if current else self._fitted(name, current, spec)
+                write = None if current else self._fitted(name, current, spec)
+                return write and replace(write, value={**(write.value or {}), "automatic": True})
 
             record, _ = self.change(name, None, change)
-            if pair_of(record) == (spec.source, spec.target):
+            if pair_of(record) == (spec.source, spec.target) and serves(record, spec.objective):
                 return record
         raise self.contended(name)
 
 
-def names_for(source: str, target: str) -> Iterator[str]:
+def names_for(source: str, target: str, objective: str) -> Iterator[str]:
     """The plain name, and one that nobody has chosen for other spaces."""
-    plain = f"{source}-to-{target}"
-    mark = sha256(f"{source}/{target}".encode()).hexdigest()[:8]
+    plain = f"{source}-to-{target}{SUFFIXES.get(objective, '')}"
+    mark = sha256(f"{source}/{target}/{objective}".encode()).hexdigest()[:8]
     if len(plain) <= LONGEST_NAME:
         yield plain
     yield f"{plain[: LONGEST_NAME - 9]}-{mark}"
 
 
-def merit(record: Record) -> tuple[bool, float]:
-    """A map to the mean comes last; the interval's lower end, so that few anchors do not pass for good ones."""
+def serves(record: Record, objective: str) -> bool:
+    """Fitted for it, or put by somebody, who then wants it used for everything."""
+    return record.value["spec"]["objective"] == objective or not record.value["automatic"]
+
+
+def merit(record: Record, objective: str) -> tuple[bool, bool, float]:
+    """A map to the mean comes last, and what was fitted for another objective after what was fitted for this.
+
+    The interval's lower end counts, so that few anchors do not pass for good ones.
+    """
     report = record.value["report"]
-    return report["method"] != "mean", report["quality"]["mrr"]["low"]
+    figure = "mrr" if objective == "retrieval" else "r2"
+    return report["method"] != "mean", report["objective"] == objective, report["quality"][figure]["low"]
 
 
 def worth(*steps: Record) -> float:

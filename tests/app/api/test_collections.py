@@ -6,6 +6,7 @@ from decimal import Decimal
 import numpy as np
 import orjson
 import pytest
+import torch
 
 NPY = "application/x-npy"
 ARROW = "application/vnd.apache.arrow.stream"
@@ -386,6 +387,63 @@ def test_search_finds_the_points_themselves(stocked, data):
 def test_search_of_the_own_space_names_no_translator(stocked, data):
     answer = search(stocked, data.new_b[:1], space="b").json()
     assert (answer["translator"], answer["version"], answer["stale"]) == (None, None, None)
+    assert (answer["path"], answer["score"]) == ([], "cosine")
+
+
+def score_of(client, translator):
+    """How it compares what it translated with stored vectors, as its report names it and as a function."""
+    (artifact,) = client.app_state["services"].translators.named(translator).artifacts
+    report = client.get(f"/v1/translators/{translator}").json()["report"]
+    return report["score"]["name"], lambda *sides: artifact.score(*map(torch.tensor, sides)).numpy()
+
+
+@pytest.mark.parametrize("way", [{"space": "a"}, {"translator": "t"}], ids=["space", "translator"])
+@pytest.mark.parametrize("method", ["auto", "whitened", "ridge", "orthogonal"])
+def test_translated_queries_are_scored_as_their_translator_does(stocked, data, way, method):
+    stocked.put("/v1/translators/t", json={"source": "a", "target": "b", "method": method})
+    answer = search(stocked, data.new_a, k=20, **way).json()
+    name, score = score_of(stocked, "t")
+    assert (answer["score"], answer["path"]) == (name, ["t"])
+    body = {"translator": "t", "vectors": data.new_a.tolist()}
+    translated = np.array(stocked.post("/v1/translate", json=body).json()["vectors"], np.float32)
+    right = score(translated, data.new_b)
+    for row, hits in enumerate(answer["results"]):
+        of = dict(zip(data.new_ids, right[row], strict=True))
+        np.testing.assert_allclose([hit["score"] for hit in hits], sorted(of.values(), reverse=True), atol=1e-4)
+        np.testing.assert_allclose([hit["score"] for hit in hits], [of[hit["id"]] for hit in hits], atol=1e-4)
+
+
+def test_a_translated_search_sees_upserts_and_deletes(stocked, data):
+    search(stocked, data.new_a, k=1, space="a")
+    stocked.post(f"{POINTS}/delete", json={"ids": data.new_ids[:10]})
+    put_points(stocked, ["again", data.new_ids[10]], data.new_b[[0, 1]])
+    hits = [row[0] for row in found(search(stocked, data.new_a[:2], k=1, space="a"))]
+    assert hits == ["again", data.new_ids[10]]
+
+
+@pytest.mark.parametrize("metric", ["ip", "euclidean"])
+def test_a_translated_search_by_another_metric_is_scored_by_it(spaces, data, metric):
+    spaces.put("/v1/collections/things", json={"space": "b", "metric": metric})
+    put_points(spaces, data.new_ids, data.new_b)
+    answer = search(spaces, data.new_a, k=20, space="a").json()
+    body = {"source": "a", "target": "b", "vectors": data.new_a.tolist()}
+    translated = np.array(spaces.post("/v1/translate", json=body).json()["vectors"])
+    apart = np.linalg.norm(translated[:, None] - data.new_b[None], axis=2)
+    right = translated @ data.new_b.T if metric == "ip" else apart
+    assert answer["score"] == metric
+    for row, hits in enumerate(answer["results"]):
+        claimed = [right[row, data.new_ids.index(hit["id"])] for hit in hits]
+        np.testing.assert_allclose([hit["score"] for hit in hits], claimed, rtol=1e-4, atol=1e-4)
+
+
+def test_a_search_over_a_path_names_it(stocked, data):
+    stocked.put("/v1/spaces/c/anchors", json={"ids": data.ids, "vectors": data.b[:, :3].tolist()})
+    stocked.put("/v1/spaces/d", json={"dim": 3})
+    anchors = {"ids": data.lonely, "vectors": data.c.tolist()}
+    stocked.put("/v1/spaces/d/anchors", json=anchors)
+    answer = search(stocked, data.c, space="d", k=1).json()
+    assert (answer["translator"], answer["version"], answer["stale"]) == (None, None, False)
+    assert answer["path"] == ["d-to-c", "c-to-b"]
 
 
 def test_search_from_another_space_finds_the_counterparts(stocked, data):

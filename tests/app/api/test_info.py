@@ -4,7 +4,9 @@ from importlib.metadata import version
 
 import pytest
 
+from anchors import SELECTORS
 from app.index import METRICS
+from app.service.pairing import PAIRINGS, PROTOTYPES
 from models.comparison import MEASURES
 from models.objectives import OBJECTIVES
 from models.registry import METHODS
@@ -19,7 +21,7 @@ def test_info_names_what_requests_may_use(client):
 @pytest.mark.parametrize("method", METHODS)
 def test_info_shows_the_options_of_every_method(client, method):
     options = client.get("/v1/info").json()["methods"][method]
-    assert set(options) == set(METHODS[method].options)
+    assert options == {name: vars(option) for name, option in METHODS[method].options.items()}
 
 
 @pytest.mark.parametrize("name", MEASURES)
@@ -27,6 +29,11 @@ def test_info_says_what_every_measure_means(client, name):
     shown, measure = client.get("/v1/info").json()["measures"][name], MEASURES[name]
     assert (shown["low"], shown["high"], shown["meaning"]) == (measure.low, measure.high, measure.meaning)
     assert shown["higher_is_alike"] is measure.higher_is_alike
+
+
+def test_info_lists_selectors_and_pairings(client):
+    body = client.get("/v1/info").json()
+    assert (body["selectors"], body["pairings"]) == ([*SELECTORS, PROTOTYPES], list(PAIRINGS))
 
 
 def test_info_lists_the_media_types(client):

@@ -21,9 +21,9 @@ def put(client, name="t", **fields):
 def refused(spaces, assert_problem):
     """refused(code, **fields): the problem of a PUT that leaves no translator."""
 
-    def refused(code, client=spaces, **fields):
-        problem = assert_problem(put(client, **fields), 422, code)
-        assert client.get("/v1/translators/t").status_code == 404
+    def refused(code, **fields):
+        problem = assert_problem(put(spaces, **fields), 422, code)
+        assert spaces.get("/v1/translators/t").status_code == 404
         return problem
 
     return refused
@@ -126,9 +126,9 @@ def test_a_refused_pairing_is_422_with_the_figures(spaces, data, refused):
 
 def test_clouds_that_do_not_fit_are_not_paired(client, refused):
     random = np.random.default_rng(6)
-    put_space(client, "a", [f"a{row}" for row in range(150)], Clouds(d=8, seed=1).points(150))
-    put_space(client, "b", [f"b{row}" for row in range(150)], random.standard_normal((150, 8)))
-    problem = refused("pairing-refused", client, pairing={"method": "unpaired"})
+    put_space(client, "x", [f"x{row}" for row in range(150)], Clouds(d=8, seed=1).points(150))
+    put_space(client, "y", [f"y{row}" for row in range(150)], random.standard_normal((150, 8)))
+    problem = refused("pairing-refused", source="x", target="y", pairing={"method": "unpaired"})
     assert {"agreement", "same_nearest", "mutual_nn_rate"} <= set(problem["got"])
 
 

@@ -28,7 +28,9 @@ def product(linked, data):
     """x W + b of the new items, from the stored map, in double precision."""
     services = linked.app_state["services"]
     stored = load(services.store.blob(services.translators.get("t").value["artifact"]))
-    return data.new_a.astype(np.float64) @ stored["map.affine.weight"].astype(np.float64) + stored["map.affine.bias"]
+    return (
+        data.new_a.astype(np.float64) @ stored["map.affine.weight"].astype(np.float64) + stored["map.affine.bias"]
+    )
 
 
 def binary(vectors, dtype="<f4"):
@@ -139,6 +141,127 @@ def test_a_large_body_is_translated_as_a_small_one(fitted, npy, read_npy, data):
         "/v1/translate?translator=t", content=npy(large), headers={"Content-Type": NPY, "Accept": NPY}
     )
     np.testing.assert_allclose(read_npy(answer)[-20:], read_npy(answer)[:20], **CLOSE)
+
+
+# Confidence
+
+
+def confidences(answer):
+    return np.array(answer.json()["confidence"])
+
+
+@pytest.mark.parametrize("way", [BY_PAIR, BY_NAME], ids=["pair", "name"])
+def test_confidence_is_a_number_from_0_to_1_for_every_row(send, way):
+    found = confidences(send("numbers", way, confidence=True))
+    assert found.shape == (20,)
+    assert ((found >= 0) & (found <= 1)).all()
+
+
+@pytest.mark.parametrize("more", [{}, {"confidence": False}])
+def test_confidence_is_not_there_unless_asked_for(send, more):
+    assert "confidence" not in send("numbers", BY_NAME, **more).json()
+
+
+@pytest.mark.parametrize("kind", ["npy", "arrow"])
+@pytest.mark.parametrize(("text", "asked"), [("true", True), ("1", True), ("false", False)])
+def test_a_binary_body_asks_in_the_query(send, kind, text, asked):
+    answer = send(kind, BY_NAME, confidence=text)
+    assert ("confidence" in answer.json()) is asked
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_body_has_the_same_confidence(send, kind):
+    right = confidences(send("numbers", BY_NAME, confidence=True))
+    asked = "true" if kind.startswith(("npy", "arrow")) else True
+    np.testing.assert_allclose(confidences(send(kind, BY_NAME, confidence=asked)), right, **CLOSE)
+
+
+def test_confidence_does_not_change_the_vectors(send):
+    asked, plain = send("numbers", BY_NAME, confidence=True), send("numbers", BY_NAME)
+    assert asked.json()["vectors"] == plain.json()["vectors"]
+
+
+def test_confidence_beside_vectors_in_base64(send):
+    assert confidences(send("numbers", BY_NAME, confidence=True, encoding_format="base64")).shape == (20,)
+
+
+def test_an_answer_as_arrow_has_a_column_of_confidence(send, read_arrow):
+    table = read_arrow(send("numbers", BY_NAME, ARROW, confidence=True))
+    assert table.column_names == ["vector", "confidence"]
+    right = confidences(send("numbers", BY_NAME, confidence=True))
+    np.testing.assert_allclose(table["confidence"].to_pylist(), right, **CLOSE)
+
+
+def test_an_answer_as_npy_is_the_vectors_alone(send, read_npy):
+    answer = send("npy", BY_NAME, NPY, confidence="true")
+    assert read_npy(answer).shape == (20, 6)
+
+
+def test_far_away_confidence_falls_to_nothing(linked, data):
+    found = []
+    for scale in (1, 10, 1000):
+        body = {**BY_NAME, "vectors": (scale * data.new_a).tolist(), "confidence": True}
+        found.append(confidences(linked.post("/v1/translate", json=body)).mean())
+    assert found[0] > 0.9
+    assert found[0] > found[1] > found[2]
+    assert found[2] < 0.01
+
+
+def test_confidence_is_the_cosine_that_is_to_be_expected(send, data):
+    answer = send("numbers", BY_NAME, confidence=True)
+    translated, right = (v - data.b.mean(0) for v in (vectors_in(answer), data.new_b))
+    cosine = (translated * right).sum(1) / np.linalg.norm(translated, axis=1) / np.linalg.norm(right, axis=1)
+    assert abs(confidences(answer).mean() - cosine.mean()) < 0.05
+
+
+@pytest.mark.parametrize("value", ["yes please", 2])
+def test_confidence_is_asked_for_or_not(fitted, data, value, assert_problem):
+    problem = assert_problem(translate(fitted, data, **BY_NAME, confidence=value), 422, "invalid-input")
+    assert problem["errors"][0]["pointer"] == "/confidence"
+
+
+# A path
+
+
+@pytest.fixture
+def bridged(spaces, data):
+    """`spaces`, where c shares anchors with b by now, and still none with a."""
+    turn = np.random.default_rng(1).standard_normal((6, 3))
+    anchors = {"ids": data.new_ids, "vectors": (data.new_b @ turn).tolist()}
+    spaces.put("/v1/spaces/c/anchors", json=anchors)
+    spaces.put("/v1/spaces/b/anchors", json={"ids": data.new_ids, "vectors": data.new_b.tolist()})
+    return spaces
+
+
+A_TO_C = {"translator": None, "version": None, "path": ["a-to-b", "b-to-c"], "stale": False}
+
+
+def test_spaces_without_shared_anchors_are_reached_through_others(bridged, data):
+    answer = translate(bridged, data, source="a", target="c").json()
+    assert {"source": "a", "target": "c", **A_TO_C}.items() <= answer.items()
+    first = translate(bridged, data, translator="a-to-b").json()["vectors"]
+    second = bridged.post("/v1/translate", json={"translator": "b-to-c", "vectors": first}).json()["vectors"]
+    np.testing.assert_allclose(answer["vectors"], second, rtol=1e-4, atol=1e-4)
+
+
+def test_a_path_is_stale_when_a_step_is(bridged, data):
+    translate(bridged, data, source="a", target="c")
+    bridged.put("/v1/spaces/c/anchors", json={"ids": ["item-40"], "vectors": [[9, 9, 9]]})
+    assert translate(bridged, data, source="a", target="c").json()["stale"] is True
+
+
+def test_confidence_along_a_path_is_the_product(bridged, data):
+    whole = translate(bridged, data, source="a", target="c", confidence=True)
+    first = translate(bridged, data, translator="a-to-b", confidence=True)
+    body = {"translator": "b-to-c", "vectors": first.json()["vectors"], "confidence": True}
+    second = bridged.post("/v1/translate", json=body)
+    np.testing.assert_allclose(confidences(whole), confidences(first) * confidences(second), rtol=1e-3, atol=1e-4)
+
+
+def test_a_path_as_arrow_names_its_steps(bridged, data, read_arrow):
+    body = {"source": "a", "target": "c", "vectors": data.new_a.tolist()}
+    metadata = read_arrow(bridged.post("/v1/translate", json=body, headers={"Accept": ARROW})).schema.metadata
+    assert A_TO_C.items() <= {key.decode(): orjson.loads(value) for key, value in metadata.items()}.items()
 
 
 # Which translator

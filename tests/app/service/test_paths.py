@@ -35,7 +35,12 @@ def test_ways_lead_in_one_direction():
 
 def test_the_shortest_comes_first_and_equals_by_name():
     edges = edges_of([*pairwise("axyb"), *pairwise("ayb"), *pairwise("axb"), ("a", "b")])
-    assert [[edge[1] for edge in path] for path in paths(edges, "a", "b")] == [["b"], ["x", "b"], ["y", "b"], [*"xyb"]]
+    assert [[edge[1] for edge in path] for path in paths(edges, "a", "b")] == [
+        ["b"],
+        ["x", "b"],
+        ["y", "b"],
+        [*"xyb"],
+    ]
 
 
 @pytest.mark.parametrize(("spaces", "count"), [("abc", 1), ("abcd", 1), ("abcde", 0)])
@@ -120,7 +125,10 @@ def test_what_is_not_affine_stays_between_what_is():
 # The service. Anchors of neighbours in a chain are of the same items; nobody else shares any.
 
 DIMS = {"a": 4, "b": 6, "c": 5, "d": 4, "e": 7}
-TURNS = {name: np.random.default_rng(number).standard_normal((4, dim)) for number, (name, dim) in enumerate(DIMS.items())}
+TURNS = {
+    name: np.random.default_rng(number).standard_normal((4, dim))
+    for number, (name, dim) in enumerate(DIMS.items())
+}
 ITEMS = np.random.default_rng(99).standard_normal((30, 4))
 
 
@@ -132,7 +140,10 @@ def seen(space, items=ITEMS):
 def put(services, space, *groups, items=None):
     """The space, with 30 anchors for each group, of which other spaces may have the same."""
     ids = [f"{group}-{number:02}" for group in groups for number in range(30)]
-    known = {group: np.random.default_rng([ord(letter) for letter in group]).standard_normal((30, 4)) for group in groups}
+    known = {
+        group: np.random.default_rng([ord(letter) for letter in group]).standard_normal((30, 4))
+        for group in groups
+    }
     vectors = seen(space, np.concatenate(list(known.values())))
     services.spaces.put(space, Space(DIMS[space], {}, ""), Rows(ids, vectors, [b""] * len(ids)), None)
 
