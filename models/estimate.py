@@ -30,6 +30,7 @@ from models.scores import Fitted, Score, scores_for, similarities
 from models.screening import suspicious
 
 FEW = 30  # held-out rows below which an interval is rough
+NEGLIGIBLE = 1e-3  # of what the best candidate gains over the target mean
 LEAST_CALIBRATED = 100  # pairs of scores that a calibration is fitted to
 COLLAPSED = 4.0  # participation ratio below which spaces hold little but classes
 BUDGET = 30.0  # seconds that trying candidates may take; those that would start later are dropped
@@ -48,6 +49,11 @@ class Tried:
     def loss(self) -> Tensor:
         """(m,)"""
         return coldest(self.losses)
+
+    @property
+    def place(self) -> int:
+        """Of its method among all, simplest first."""
+        return [*METHODS, self.method.name].index(self.method.name)
 
     @property
     def kind(self) -> int:
@@ -133,7 +139,10 @@ def estimate(  # noqa: PLR0913, PLR0917  a question with seven sides
     folds, wrong = screened(Folds(x, y, seed), seed)
     tried, dropped = trials(methods, folds, goal, time.monotonic() + budget)
     best = chosen(tried)
-    score = tried[best].score if goal.by_score else best_score(tried[best].method, folds)
+    if not goal.by_score:
+        scored = best_scored(tried[best].method, folds)
+        tried[best] = replace(tried[best], score=scored.score, reciprocal=scored.reciprocal)
+    score = tried[best].score
     confidence, trust = fit_confidence(tried[best].method, folds)
     calibration, shift = calibrated(tried[best].method, score, folds)
     served = tried if goal.by_score else [replace(candidate, score=score) for candidate in tried]
@@ -217,21 +226,29 @@ def tried_with_scores(method: Method, folds: Folds, objective: Objective) -> Ite
         yield Tried(method, score, losses[:, number], reciprocal[:, number])
 
 
-def best_score(method: Method, folds: Folds) -> Score:
-    """By retrieval, whatever the method was chosen for."""
+def best_scored(method: Method, folds: Folds) -> Tried:
+    """With the score that suits it by retrieval, whatever the method was chosen for."""
     scored = tried_with_scores(method, folds, Retrieval())
-    return min(scored, key=lambda candidate: float(candidate.loss.mean())).score
+    return min(scored, key=lambda candidate: float(candidate.loss.mean()))
 
 
 def chosen(tried: list[Tried], rows: Tensor | slice = slice(None)) -> int:
-    """The simplest kind within one standard error of the best: target mean, identity, or the best that learned."""
+    """The simplest kind within one standard error of the best: target mean, identity, or what learned.
+
+    Of what learned, the best; a simpler method only if what it loses is negligible beside what the best gains.
+    """
     losses = torch.stack([coldest(candidate.losses[rows]) for candidate in tried])  # (candidates, m)
     means = losses.mean(1)
     excess = losses - losses[means.argmin()]
     good = excess.mean(1) <= excess.std(1) / losses.shape[1] ** 0.5
     simplest = min(tried[int(i)].kind for i in good.nonzero()[:, 0])
     simple = torch.tensor([candidate.kind == simplest for candidate in tried])
-    return int(means.masked_fill(~simple, torch.inf).argmin())
+    means = means.masked_fill(~simple, torch.inf)
+    nothing = [float(loss.mean()) for candidate, loss in zip(tried, losses, strict=True) if candidate.kind == 0]
+    gain = max(nothing, default=0.0) - float(means.min())
+    equal = (means <= means.min() + NEGLIGIBLE * max(gain, 0.0)).nonzero()[:, 0].tolist()
+    first = min(tried[index].place for index in equal)
+    return min((index for index in equal if tried[index].place == first), key=means.tolist().__getitem__)
 
 
 def cross_fitted(tried: list[Tried], folds: Folds) -> Outcomes:
@@ -320,7 +337,9 @@ def warnings(
     findings = {
         f"{len(wrong)} pairs look like different items and were left out: see `suspicious`": bool(wrong),
         f"the anchors vary in about {narrow:.1f} directions: such spaces carry the class of an item rather than "
-        "the item; stitching may work where retrieval of the counterpart does not": narrow < COLLAPSED,
+        "the item; stitching may work where retrieval of the counterpart does not": (
+            narrow < COLLAPSED < min(d1, d2) / 2
+        ),
         f"only {held_out} anchors were held out: the intervals are rough": held_out < FEW,
         f"{held_out} anchors are too few to measure retrieval": gallery < LEAST_GALLERY,
         f"counterparts were looked for among {gallery} held-out vectors: figures at {NEIGHBOURS} say nothing": (

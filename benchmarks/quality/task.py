@@ -3,15 +3,14 @@
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
-from functools import partial
 from typing import Self
 
 import numpy as np
 import torch
-from torch import Tensor
 
 from benchmarks.quality import measures, peers
 from benchmarks.quality.data import Head, Spaces, spaces
+from models.distilled import LinearHead
 from models.estimate import Estimated, estimate
 
 STITCHING = ("reconstruction", "head")  # our objectives that are judged by accuracy
@@ -104,7 +103,7 @@ def of_peers(rows: Rows) -> Iterator[tuple[str, str, float]]:
 
 def of_us(rows: Rows, objective: str, budget: float, models: str) -> Line:
     x, y = (torch.from_numpy(v) for v in rows.anchors)
-    head = partial(logits, rows.head) if objective == "head" else None
+    head = linear_head(rows.head) if objective == "head" else None
     started = time.monotonic()
     estimated = estimate(x, y, objective=objective, head=head, budget=budget)
     seconds = time.monotonic() - started
@@ -122,8 +121,8 @@ def of_us(rows: Rows, objective: str, budget: float, models: str) -> Line:
     )
 
 
-def logits(head: Head, y: Tensor) -> Tensor:
-    return torch.from_numpy(head(y.double().numpy()))
+def linear_head(head: Head) -> LinearHead:
+    return LinearHead(torch.from_numpy(head.weight).double(), torch.from_numpy(head.bias).double())
 
 
 def retrieved(estimated: Estimated, rows: Rows) -> float:

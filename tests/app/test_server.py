@@ -219,7 +219,7 @@ def test_search_names_its_translator(world: World) -> None:
     world.put_points()
     answer = world.search()
     assert (answer["translator"], answer["version"], answer["stale"]) == (
-        f"{world.source}-to-{world.target}", 1, False,
+        f"{world.source}-to-{world.target}-search", 1, False,
     )  # fmt: skip
 
 

@@ -149,10 +149,16 @@ def test_the_chosen_candidate_is_the_method_and_the_score_of_the_report(task, ob
 
 @pytest.mark.parametrize("task", [rotated, stretched])
 @every_objective
-def test_of_what_learned_the_one_of_least_loss_is_chosen(task, objective):
+def test_of_what_learned_the_simplest_of_about_least_loss_is_chosen(task, objective):
     candidates = auto(task, objective).report.candidates
     (best,) = [candidate for candidate in candidates if candidate.chosen]
-    assert best.loss.mean == min(candidate.loss.mean for candidate in candidates if candidate.method in LEARNED)
+    (nothing,) = [candidate.loss.mean for candidate in candidates if candidate.method == "mean"]
+    least = min(candidate.loss.mean for candidate in candidates if candidate.method in LEARNED)
+    equal = {
+        c.method for c in candidates if c.method in LEARNED and c.loss.mean <= least + 1e-3 * (nothing - least)
+    }
+    assert best.method == next(name for name in METHODS if name in equal)
+    assert best.loss.mean == min(c.loss.mean for c in candidates if c.method == best.method)
 
 
 @pytest.mark.parametrize("task", [rotated, stretched, two_widths])

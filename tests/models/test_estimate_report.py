@@ -261,8 +261,8 @@ def test_vectors_no_nearer_than_the_mean_are_warned_of(expected, noisy):
 @pytest.mark.parametrize(("directions", "expected"), [(2, True), (8, False)])
 @pytest.mark.parametrize("side", ["source", "target"])
 def test_spaces_of_a_few_directions_are_warned_of(side, directions, expected, make_pair, normal):
-    x, y, *_ = make_pair(300, 8, 8, noise=0.1)
-    flat = normal(300, directions) @ torch.linalg.qr(normal(8, 8))[0][:directions] + 0.01 * normal(300, 8)
+    x, y, *_ = make_pair(300, 16, 16, noise=0.1)
+    flat = normal(300, directions) @ torch.linalg.qr(normal(16, 16))[0][:directions] + 0.01 * normal(300, 16)
     pair = (flat, y) if side == "source" else (x, flat)
     assert warned(estimate(*pair, "orthogonal").report, COLLAPSED) == expected
 

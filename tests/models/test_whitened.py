@@ -10,7 +10,7 @@ from models.measures import cosines
 from models.moments import Moments
 from models.orthogonal import Orthogonal
 from models.registry import METHODS
-from models.whitened import PARTLY, SHRINKAGES, Whitened
+from models.whitened import GRID, Whitened
 
 WIDTHS = [(8, 8), (8, 12), (12, 8)]
 TINY = 1e-6  # the least shrinkage
@@ -181,11 +181,28 @@ def test_without_any_scatter_the_map_is_nothing():
 
 def test_without_options_partial_and_full_whitening_are_tried():
     tried = [(method.alpha, method.shrinkage) for method in Whitened.candidates({})]
-    assert set(tried) == {*PARTLY, *((0.0, shrinkage) for shrinkage in SHRINKAGES)}
+    assert set(tried) == set(GRID)
 
 
 def test_a_fixed_option_leaves_the_other_open_without_repeats():
     tried = [(method.alpha, method.shrinkage) for method in Whitened.candidates({"alpha": 0.7})]
     assert {alpha for alpha, _ in tried} == {0.7}
-    assert {shrinkage for _, shrinkage in tried} == {*SHRINKAGES, *(shrinkage for _, shrinkage in PARTLY)}
+    assert {shrinkage for _, shrinkage in tried} == {shrinkage for _, shrinkage in GRID}
     assert len(set(tried)) == len(tried)
+
+
+@pytest.mark.parametrize(("d1", "d2"), WIDTHS)
+def test_reweighted_by_all_that_is_shared_it_is_least_squares(d1, d2, normal):
+    x, y = normal(500, d1), normal(500, d2)
+    x, y = x - x.mean(0), y - y.mean(0)
+    expected = torch.linalg.lstsq(x, y).solution
+    weight = Whitened(0.0, TINY, 1.0).solve(Moments.of(x, y)).weight
+    torch.testing.assert_close(weight, expected, atol=1e-5, rtol=1e-5)
+
+
+def test_reweighting_scales_each_code_by_what_is_shared(noisy):
+    moments = Moments.of(noisy.x, noisy.y)
+    plain, half = (Whitened(0.0, 0.1, power).solve(moments) for power in (0.0, 0.5))
+    ratio = (half.weight @ half.codes) / (plain.weight @ plain.codes)
+    expected = plain.strength.sqrt().expand(16, -1)
+    torch.testing.assert_close(ratio / ratio[0, 0], expected)

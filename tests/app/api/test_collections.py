@@ -443,13 +443,13 @@ def test_a_search_over_a_path_names_it(stocked, data):
     stocked.put("/v1/spaces/d/anchors", json=anchors)
     answer = search(stocked, data.c, space="d", k=1).json()
     assert (answer["translator"], answer["version"], answer["stale"]) == (None, None, False)
-    assert answer["path"] == ["d-to-c", "c-to-b"]
+    assert answer["path"] == ["d-to-c-search", "c-to-b-search"]
 
 
 def test_search_from_another_space_finds_the_counterparts(stocked, data):
     answer = search(stocked, data.new_a, k=1, space="a")
     assert found(answer) == [[id_] for id_ in data.new_ids]
-    named = {"translator": "a-to-b", "version": 1, "stale": False}
+    named = {"translator": "a-to-b-search", "version": 1, "stale": False}
     assert named.items() <= answer.json().items()
 
 
@@ -606,7 +606,7 @@ def test_an_answer_as_arrow_carries_vectors_and_names_the_translator(stocked, re
     table = read_arrow(stocked.post(SEARCH, json=body, headers={"Accept": ARROW}))
     assert table.column_names == ["query", "id", "score", "vector"]
     np.testing.assert_array_equal(table["vector"].to_pylist(), data.new_b[:1])
-    assert orjson.loads(table.schema.metadata[b"translator"]) == "a-to-b"
+    assert orjson.loads(table.schema.metadata[b"translator"]) == "a-to-b-search"
 
 
 def test_search_is_not_answered_as_npy(stocked, data, assert_problem):

@@ -325,6 +325,10 @@ def test_an_unknown_objective_is_422(refused):
     assert refused(422, "unknown-method", objective="magic")["got"] == "magic"
 
 
+def test_the_objective_of_a_head_is_422_as_a_service_has_none(refused):
+    assert refused(422, "invalid-option", objective="head")["expected"] == "head"
+
+
 def test_an_unknown_option_is_422_with_the_choices(refused):
     assert refused(422, "invalid-option", method="ridge", options={"magic": 1})["got"] == ["magic"]
 

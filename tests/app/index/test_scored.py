@@ -1,5 +1,7 @@
 """An index of codes finds what the score itself ranks first, with the score's own numbers."""
 
+from contextlib import contextmanager
+
 import numpy as np
 import pytest
 import torch
@@ -190,6 +192,20 @@ def test_more_translators_than_are_kept_are_scored_right_again_and_again(written
             written.assert_scored(str(number), score)
         written.write({f"turn-{turn}": vectors(1, 50 + turn)[0]}, ["p0"])
     assert len(written.live._scored) == SCORES
+
+
+def test_codes_that_others_put_out_before_they_are_used_are_computed_again(written, score):
+    live, alone = written.live, written.live._turn.alone
+
+    @contextmanager
+    def put_out_after():
+        with alone():
+            yield
+        live._turn.alone = alone
+        live._scored.clear()
+
+    live._turn.alone = put_out_after
+    written.assert_scored("one", score)
 
 
 def test_plain_search_stays_plain_cosine(written, score):

@@ -8,6 +8,8 @@ from app.service.spaces import Space
 from app.service.translators import Spec
 from app.store.rows import Log, Rows
 
+USE = "reconstruction"  # what `translate` uses translators for
+
 
 def rows(ids, start=1.0, deletes=()):
     vectors = np.arange(2 * len(ids), dtype=np.float32).reshape(-1, 2) + np.float32(start)
@@ -58,7 +60,7 @@ def test_a_first_use_never_replaces_a_translator(services, put_space):
     put_space(services, "a", seed=1)
     put_space(services, "b", seed=2)
     services.translators.put("a-to-b", Spec("a", "b", "ridge"), None)
-    services.translators._first_fit(Spec("a", "b"))  # as if it had looked before the put
+    services.translators._first_fit(Spec("a", "b", objective=USE))  # as if it had looked before the put
     assert services.translators.get("a-to-b").value["spec"]["method"] == "ridge"
 
 
@@ -66,11 +68,11 @@ def test_a_translator_of_few_anchors_does_not_outrank_an_honest_one(services, pu
     items = np.random.default_rng(0).standard_normal((3, 4)).astype(np.float32)
     for name in "ab":
         services.spaces.put(name, Space(4, {}, ""), Rows(["x", "y", "z"], items, [b""] * 3), None)
-    services.translators.between("a", "b")
+    services.translators.between("a", "b", USE)
     for seed, name in enumerate("ab"):
         put_space(services, name, seed=seed)
-    services.translators.put("good", Spec("a", "b"), None)
-    assert services.translators.between("a", "b").named["path"] == ["good"]
+    services.translators.put("good", Spec("a", "b", objective=USE), None)
+    assert services.translators.between("a", "b", USE).named["path"] == ["good"]
 
 
 def test_a_translation_that_overflows_is_refused_with_its_row(services):
