@@ -245,7 +245,7 @@ def chosen(tried: list[Tried], rows: Tensor | slice = slice(None)) -> int:
     simple = torch.tensor([candidate.kind == simplest for candidate in tried])
     means = means.masked_fill(~simple, torch.inf)
     nothing = [float(loss.mean()) for candidate, loss in zip(tried, losses, strict=True) if candidate.kind == 0]
-    gain = max(nothing, default=0.0) - float(means.min())
+    gain = min(nothing, default=0.0) - float(means.min())
     equal = (means <= means.min() + NEGLIGIBLE * max(gain, 0.0)).nonzero()[:, 0].tolist()
     first = min(tried[index].place for index in equal)
     return min((index for index in equal if tried[index].place == first), key=means.tolist().__getitem__)

@@ -50,7 +50,7 @@ def info(settings: Settings, media_types: list[str]) -> Info:
         index={"kind": "exact", "gpus": gpus()},
         limits={name: getattr(settings, name) for name in limits},
         methods={"auto": {}} | {name: options_of(name) for name in METHODS},
-        objectives=list(OBJECTIVES),
+        objectives=[name for name in OBJECTIVES if name != "head"],
         pairings=list(PAIRINGS),
         selectors=list(CHOICES),
         metrics=list(METRICS),

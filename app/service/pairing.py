@@ -36,6 +36,10 @@ class Pairing:
     source_collection: str | None = None
     target_collection: str | None = None
 
+    @property
+    def collections(self) -> list[str]:
+        return [name for name in (self.source_collection, self.target_collection) if name]
+
 
 @dataclass(frozen=True)
 class Selection:

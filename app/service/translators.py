@@ -26,6 +26,7 @@ from app.store.base import digest_of
 from app.store.rows import Log, Rows, Vectors, merged
 from models.affine import Affine
 from models.artifact import Artifact
+from models.errors import TooFewAnchors
 from models.base import LEAST_ANCHORS
 from models.estimate import Report, estimate
 from models.maps import Map
@@ -87,8 +88,8 @@ class Route:
 
     @property
     def key(self) -> str:
-        """Names exactly these maps."""
-        return "+".join(record.value["artifact"] for record in self.steps)
+        """Names the score: that of the last step."""
+        return str(self.steps[-1].value["artifact"])
 
     @property
     def score(self) -> Fitted:
@@ -155,15 +156,18 @@ class Translators(Resources):
         """The best way for `objective` by its reports: a translator, or a path of several.
 
         The first use fits a translator for the objective by `auto`, unless somebody has put one of the pair.
-        NotFound, SameSpace, NoSharedAnchors.
+        NotFound, SameSpace, NoSharedAnchors, TooFewAnchors.
         """
         check_two(source, target)
         for space in (source, target):
             self.spaces.get(space)
         try:
             direct = self._direct(source, target, objective)
-        except NoSharedAnchors:
-            return self.route(*self._through_others(source, target, objective))
+        except (NoSharedAnchors, TooFewAnchors):
+            way = self._through_others(source, target, objective)
+            if way is None:
+                raise
+            return self.route(*way)
         path = self._fitted_path(source, target, objective)
         return self.route(*path) if path and worth(*path) > worth(direct) else self.route(direct)
 
@@ -235,8 +239,8 @@ class Translators(Resources):
         path = best_path(edges_of(best), source, target, lambda edge: worth(best[edge]))
         return [best[edge] for edge in path] if path else None
 
-    def _through_others(self, source: str, target: str, objective: str) -> list[Record]:
-        """A path of fitted translators, or else the first that shared anchors allow. NoSharedAnchors."""
+    def _through_others(self, source: str, target: str, objective: str) -> list[Record] | None:
+        """A path of fitted translators, or else the first that shared anchors allow, if there is one."""
         if path := self._fitted_path(source, target, objective):
             return path
         names = [record.name for record in self.spaces.all()]
@@ -246,13 +250,13 @@ class Translators(Resources):
         ]
         way = next(paths(edges_of(pairs), source, target), None)
         if way is None:
-            raise NoSharedAnchors(
-                f"spaces {source!r} and {target!r} share no anchor id, nor does a path of other spaces connect "
-                "them: put anchors of the same items, under the same ids, into both",
-                expected="shared anchor ids",
-                got={"source": len(ids[source]), "target": len(ids[target]), "shared": 0},
-            )
+            return None
         return [self._direct(*edge, objective) for edge in way]
+
+    def _positions(self, pairing: Pairing) -> dict[str, int]:
+        """Of the collections whose points it reads: what was written since makes another translator."""
+        found = {name: self.store.get("collection", name) for name in pairing.collections}
+        return {name: record.position for name, record in found.items() if record}
 
     def _side(self, space: str, collection: str | None) -> Side:
         anchors = self.spaces.anchors(space)
@@ -275,7 +279,11 @@ class Translators(Resources):
     def _fitted(self, name: str, current: Record | None, spec: Spec) -> Write | None:
         """None if `current` is the same translator, fitted on the same anchors."""
         spaces = [self.spaces.get(space) for space in (spec.source, spec.target)]
-        asked = {"spec": spec.to_value(), "anchor_versions": anchors_used(*spaces)}
+        asked = {
+            "spec": spec.to_value(),
+            "anchor_versions": anchors_used(*spaces),
+            "collections": self._positions(spec.pairing),
+        }
         if current and asked.items() <= current.value.items():
             return None
         source = self._side(spec.source, spec.pairing.source_collection)
@@ -326,13 +334,13 @@ def serves(record: Record, objective: str) -> bool:
 
 
 def merit(record: Record, objective: str) -> tuple[bool, bool, float]:
-    """A map to the mean comes last, and what was fitted for another objective after what was fitted for this.
+    """A map to the mean comes last, and what a first use fitted after what somebody has put.
 
     The interval's lower end counts, so that few anchors do not pass for good ones.
     """
     report = record.value["report"]
     figure = "mrr" if objective == "retrieval" else "r2"
-    return report["method"] != "mean", report["objective"] == objective, report["quality"][figure]["low"]
+    return report["method"] != "mean", not record.value["automatic"], report["quality"][figure]["low"]
 
 
 def worth(*steps: Record) -> float:
