@@ -248,7 +248,8 @@ def chosen(tried: list[Tried], rows: Tensor | slice = slice(None)) -> int:
     gain = min(nothing, default=0.0) - float(means.min())
     equal = (means <= means.min() + NEGLIGIBLE * max(gain, 0.0)).nonzero()[:, 0].tolist()
     first = min(tried[index].place for index in equal)
-    return min((index for index in equal if tried[index].place == first), key=means.tolist().__getitem__)
+    loss: list[float] = means.tolist()
+    return int(min((index for index in equal if tried[index].place == first), key=lambda index: loss[index]))
 
 
 def cross_fitted(tried: list[Tried], folds: Folds) -> Outcomes:

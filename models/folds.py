@@ -12,7 +12,7 @@ LEAST_GALLERY = 2  # rows of a fold: a counterpart found among one proves nothin
 EVALUATED = 2000  # rows that are scored; a larger n is sampled
 SAMPLED = 1000  # translated anchors that hubs are measured with
 REPEATED = 1000  # few anchors are cut several times, until about so many rows were held out
-MOST_REPEATS = 5
+MOST_REPEATS = 3
 
 
 class Folds:

@@ -90,7 +90,9 @@ class Score:
     def directions(self, trial: Trial) -> Tensor | None:
         """B, (k, r); None for I."""
         directions = CODES[self.codes](trial)
-        return directions if directions is None else directions * weights(trial, self.power)
+        if directions is None or not self.power or trial.strength is None:
+            return directions
+        return directions * trial.strength**self.power
 
     def origin(self, trial: Trial) -> Tensor:
         """m, (k,)"""
@@ -144,35 +146,39 @@ class Fitted:
 
 def similarities(trial: Trial, scores: Sequence[Score]) -> Tensor:
     """(s, g, g), held-out rows by counterparts; scores of the same directions share their products."""
-    bare: dict[str, list[Tensor]] = {}
-    parts: dict[tuple[str, float], tuple[Tensor, Tensor]] = {}
+    found: dict[tuple[str, float], tuple[Tensor, Tensor]] = {}
+    for codes in dict.fromkeys(score.codes for score in scores):
+        powers = sorted({score.power for score in scores if score.codes == codes})
+        parts = zip(*compared(trial, codes, powers), strict=True)
+        found.update({(codes, power): part for power, part in zip(powers, parts, strict=True)})
     result = []
     for score in scores:
-        if score.codes not in bare:
-            directions, origin = Score(score.codes).directions(trial), score.origin(trial)
-            bare[score.codes] = [
-                Score.weighted(v - origin, directions) for v in (trial.predicted, trial.y, trial.sample)
-            ]
-        key = score.codes, score.power
-        if key not in parts:
-            queries, stored, sample = (unit(v * weights(trial, score.power)) for v in bare[score.codes])
-            parts[key] = queries @ stored.T, hubness(stored, sample)
-        cosine, hubs = parts[key]
+        cosine, hubs = found[score.codes, score.power]
         result.append(2 * cosine - hubs if score.csls else cosine)
     return torch.stack(result)
 
 
-def weights(trial: Trial, power: float) -> Tensor | float:
-    return trial.strength**power if power and trial.strength is not None else 1.0
+def compared(trial: Trial, codes: str, powers: list[float]) -> tuple[Tensor, Tensor]:
+    """Cosines (p, g, g) and hubness (p, g) in the same directions, weighted by p powers of their strength."""
+    score = Score(codes)
+    origin, directions = score.origin(trial), score.directions(trial)
+    weights = torch.ones(len(powers), 1, 1, dtype=trial.y.dtype)
+    if any(powers) and trial.strength is not None:
+        weights = torch.stack([trial.strength**power for power in powers]).unsqueeze(1)  # (p, 1, r)
+    queries, stored, sample = (
+        unit(Score.weighted(rows - origin, directions) * weights)
+        for rows in (trial.predicted, trial.y, trial.sample)
+    )
+    return queries @ stored.mT, hubness(stored, sample)
 
 
 def hubness(codes: Tensor, sample: Tensor) -> Tensor:
-    """Unit codes (n, r), (t, r) -> (n,) mean cosine to the NEIGHBOURS nearest of the sample."""
-    return (codes @ sample.T).topk(min(NEIGHBOURS, len(sample)), 1).values.mean(1)
+    """Unit codes (..., n, r), (..., t, r) -> (..., n) mean cosine to the NEIGHBOURS nearest of the sample."""
+    return (codes @ sample.mT).topk(min(NEIGHBOURS, sample.shape[-2]), -1).values.mean(-1)
 
 
 def unit(codes: Tensor) -> Tensor:
-    return normalize(codes, eps=SMALLEST)
+    return normalize(codes, dim=-1, eps=SMALLEST)
 
 
 def scores_for(trial: Trial) -> list[Score]:

@@ -26,8 +26,8 @@ from app.store.base import digest_of
 from app.store.rows import Log, Rows, Vectors, merged
 from models.affine import Affine
 from models.artifact import Artifact
-from models.errors import TooFewAnchors
 from models.base import LEAST_ANCHORS
+from models.errors import TooFewAnchors
 from models.estimate import Report, estimate
 from models.maps import Map
 from models.scores import Fitted
