@@ -17,7 +17,7 @@ What exceeds nearly all held-out anchors in one of the first three has exp(-exce
 deviations of the held-out anchors: far away confidence goes to 0.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Self
 
@@ -27,7 +27,7 @@ from scipy.stats import rankdata
 from torch import Tensor
 from torch.nn.functional import cosine_similarity
 
-from models.base import Method, Trial
+from models.base import Trial
 from models.calibration import interpolated
 from models.folds import Folds
 from models.moments import Moments
@@ -144,9 +144,9 @@ class ConfidenceReport:
     table: list[Bin]  # ascending; a calibrated confidence is as high as the cosine
 
 
-def fit_confidence(method: Method, folds: Folds) -> tuple[Confidence, ConfidenceReport]:
-    """Of a method that is cross-validated on the same folds; it is left fitted to the last of them."""
-    outcomes = [outcome(method.trial(folds, fold)) for fold in range(folds.count)]
+def fit_confidence(trials: Sequence[Trial], folds: Folds) -> tuple[Confidence, ConfidenceReport]:
+    """`trials` of one method, one for each of the folds."""
+    outcomes = [outcome(trial) for trial in trials]
     quality = folds.by_row([cosine for cosine, _ in outcomes])  # (m,)
     x, basis = folds.span_x
     by_anchor = torch.zeros(len(x), dtype=quality.dtype).index_put((folds.evaluated,), quality)

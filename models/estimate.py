@@ -139,19 +139,16 @@ def estimate(  # noqa: PLR0913, PLR0917  a question with seven sides
     folds, wrong = screened(Folds(x, y, seed), seed)
     tried, dropped = trials(methods, folds, goal, time.monotonic() + budget)
     best = chosen(tried)
-    if not goal.by_score:
-        scored = best_scored(tried[best].method, folds)
-        tried[best] = replace(tried[best], score=scored.score, reciprocal=scored.reciprocal)
-    score = tried[best].score
-    confidence, trust = fit_confidence(tried[best].method, folds)
-    calibration, shift = calibrated(tried[best].method, score, folds)
-    served = tried if goal.by_score else [replace(candidate, score=score) for candidate in tried]
+    fitted, score, served = with_score(tried, best, folds, goal)
+    at_work = [fitted.trial(folds, fold) for fold in range(folds.count)]
+    confidence, trust = fit_confidence(at_work, folds)
+    calibration, shift = calibrated(at_work, score)
     quality = cross_fitted(served, folds).quality(seed)
-    final = tried[best].method.settle(folds)
+    final = fitted.settle(folds)
     baselines = {name: outcome.quality(seed) for name, outcome in baseline_outcomes(folds).items()}
     report = Report(
-        method=tried[best].method.name,
-        parameters=tried[best].method.parameters(),
+        method=fitted.name,
+        parameters=fitted.parameters(),
         objective=objective,
         score=score.to_dict(),
         anchors=len(folds.x),
@@ -161,7 +158,7 @@ def estimate(  # noqa: PLR0913, PLR0917  a question with seven sides
         repeats=folds.repeats,
         gallery=folds.gallery,
         seed=seed,
-        support_rank=tried[best].method.rank_,
+        support_rank=fitted.rank_,
         quality=quality,
         baselines=baselines,
         confidence=trust,
@@ -169,10 +166,9 @@ def estimate(  # noqa: PLR0913, PLR0917  a question with seven sides
         collapse=collapse(folds),
         candidates=table(tried, best),
         dropped=dropped,
-        warnings=warnings(tried[best].method, folds, wrong, quality, baselines),
+        warnings=warnings(fitted, folds, wrong, quality, baselines),
     )
-    fitted = score.fit(final, folds.basis_of(final.predicted))
-    return Estimated(tried[best].method, fitted, confidence, calibration, report)
+    return Estimated(fitted, score.fit(final, folds.basis_of(final.predicted)), confidence, calibration, report)
 
 
 def screened(folds: Folds, seed: int) -> tuple[Folds, list[int]]:
@@ -226,6 +222,18 @@ def tried_with_scores(method: Method, folds: Folds, objective: Objective) -> Ite
         yield Tried(method, score, losses[:, number], reciprocal[:, number])
 
 
+def with_score(
+    tried: list[Tried], best: int, folds: Folds, objective: Objective
+) -> tuple[Method, Score, list[Tried]]:
+    """The chosen method, the score that it is served with, and the candidates with the scores they would be."""
+    method = tried[best].method
+    if objective.by_score:
+        return method, tried[best].score, tried
+    scored = best_scored(method, folds)
+    tried[best] = replace(tried[best], score=scored.score, reciprocal=scored.reciprocal)
+    return method, scored.score, [replace(candidate, score=scored.score) for candidate in tried]
+
+
 def best_scored(method: Method, folds: Folds) -> Tried:
     """With the score that suits it by retrieval, whatever the method was chosen for."""
     scored = tried_with_scores(method, folds, Retrieval())
@@ -263,13 +271,10 @@ def cross_fitted(tried: list[Tried], folds: Folds) -> Outcomes:
     return Outcomes.joined(parts)
 
 
-def calibrated(
-    method: Method, score: Score, folds: Folds
-) -> tuple[Calibration, CalibrationReport] | tuple[None, None]:
+def calibrated(trials: list[Trial], score: Score) -> tuple[Calibration, CalibrationReport] | tuple[None, None]:
     """From scores of held-out rows to the native cosines of their counterparts, own counterparts left out."""
     translated, native = [], []
-    for fold in range(folds.count):
-        trial = method.trial(folds, fold)
+    for trial in trials:
         others = ~torch.eye(len(trial.y), dtype=torch.bool)
         translated.append(similarities(trial, [score])[0][others])
         native.append(cosines(trial.y, trial.y)[others])

@@ -106,9 +106,10 @@ class Demo:
                     self.console.print(line, no_wrap=True, overflow="ellipsis", markup=False)
 
     def show_report(self, source: str) -> None:
-        report = self.client.ask("GET", f"/v1/translators/{source}-to-{INDEXED}")["report"]
+        report = self.client.ask("GET", f"/v1/translators/{source}-to-{INDEXED}-search")["report"]
         self.console.print(
-            f"\n  Report of {source}-to-{INDEXED}: auto chose {report['method']} on {report['anchors']} anchors.\n"
+            f"\n  Report of {source}-to-{INDEXED}-search: auto chose {report['method']} on {report['anchors']} "
+            "anchors.\n"
             f"  Each held-out anchor was looked for among {report['gallery']}; 95 % intervals:"
         )
         for name, value in report["quality"].items():

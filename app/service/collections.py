@@ -10,8 +10,9 @@ from app.errors import Conflict, InvalidInput, InvalidVectors, OverLimit, WrongD
 from app.index import METRICS, Vectors
 from app.service.live import Live, Point
 from app.service.resources import Resources
+from app.service.routes import Translation, pair_of
 from app.service.spaces import Space, Spaces
-from app.service.translators import Translation, Translators, pair_of
+from app.service.translators import Translators
 from app.store import Record, Store, Write
 from app.store.rows import Log, Rows
 

@@ -1,17 +1,14 @@
 """Translators: fitted on demand, stored with their report, applied as one product."""
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
+from collections.abc import Iterable, Iterator, Mapping, Set
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
 from hashlib import sha256
-from math import prod
 from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
-from torch import Tensor
 
 from anchors import AnchorSet
 from anchors.errors import NoSharedAnchors
@@ -20,17 +17,15 @@ from app.index import LONGEST, overlong
 from app.service.pairing import Paired, Pairing, Selection, Side, paired
 from app.service.paths import best_path, paths
 from app.service.resources import Resources
+from app.service.routes import Route, Translation, fused, pair_of, worth
 from app.service.spaces import Space, Spaces, check_width
 from app.store import Record, Store, Write
 from app.store.base import digest_of
 from app.store.rows import Log, Rows, Vectors, merged
-from models.affine import Affine
 from models.artifact import Artifact
 from models.base import LEAST_ANCHORS
 from models.errors import TooFewAnchors
 from models.estimate import Report, estimate
-from models.maps import Map
-from models.scores import Fitted
 
 ARTIFACTS = 64  # kept in memory
 SUFFIXES = {"retrieval": "-search"}  # of names that are given to a first use
@@ -67,70 +62,6 @@ class FittedReport(Report):
     def of(cls, report: Report, paired: Paired) -> "FittedReport":
         ids = [paired.pairs.ids[row] for row in report.suspicious]
         return cls(**{**vars(report), "suspicious": ids, "pairing": paired.notes})
-
-
-@dataclass(frozen=True)
-class Route:
-    """The translators that lead from one space to another, in order, and their maps as one."""
-
-    steps: tuple[Record, ...]
-    artifacts: tuple[Artifact, ...]  # one for each step
-    maps: tuple[Map, ...]  # what they come to: neighbours that are affine fused
-    stale: bool
-
-    @property
-    def source(self) -> str:
-        return pair_of(self.steps[0])[0]
-
-    @property
-    def target(self) -> str:
-        return pair_of(self.steps[-1])[1]
-
-    @property
-    def key(self) -> str:
-        """Names the score: that of the last step."""
-        return str(self.steps[-1].value["artifact"])
-
-    @property
-    def score(self) -> Fitted:
-        """How its translations are compared with stored vectors: as those of its last step are."""
-        return self.artifacts[-1].score
-
-    @property
-    def named(self) -> dict[str, Any]:
-        """What an answer says of it; a path of several has no one version."""
-        names = [record.name for record in self.steps]
-        one = len(names) == 1
-        return {
-            "translator": names[0] if one else None,
-            "version": self.steps[0].version if one else None,
-            "path": names,
-            "stale": self.stale,
-        }
-
-    def __call__(self, x: Tensor) -> Tensor:
-        """x (n, d1) -> (n, d2)"""
-        for step in self.maps:
-            x = step(x)
-        return x
-
-    def confidence(self, x: Tensor) -> Tensor:
-        """x (n, d1) -> (n,); along a path the product of the steps'."""
-        result = torch.ones(len(x))
-        for artifact in self.artifacts:
-            following = artifact.map(x)
-            result = result * artifact.confidence(x, following).float()
-            x = following
-        return result
-
-
-@dataclass(frozen=True)
-class Translation:
-    """Vectors of the target, and the route that made them."""
-
-    vectors: Vectors  # (n, d2)
-    route: Route
-    confidence: NDArray[np.float32] | None = None  # (n,)
 
 
 class Translators(Resources):
@@ -343,12 +274,6 @@ def merit(record: Record, objective: str) -> tuple[bool, bool, float]:
     return report["method"] != "mean", not record.value["automatic"], report["quality"][figure]["low"]
 
 
-def worth(*steps: Record) -> float:
-    """Of a path, in [0, 1]: the product of the reported MRR of its steps; 0 where one only knows the mean."""
-    reports = [record.value["report"] for record in steps]
-    return prod(report["quality"]["mrr"]["mean"] if report["method"] != "mean" else 0.0 for report in reports)
-
-
 def enough(shared: Set[str]) -> bool:
     """For a fit, as far as can be told before it."""
     return len(shared) >= LEAST_ANCHORS
@@ -359,22 +284,6 @@ def edges_of(pairs: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
     for source, target in pairs:
         edges.setdefault(source, set()).add(target)
     return edges
-
-
-def fused(maps: Sequence[Map]) -> tuple[Map, ...]:
-    """Neighbours that are both affine become one product."""
-    result = [maps[0]]
-    for step in maps[1:]:
-        last = result[-1]
-        if isinstance(last, Affine) and isinstance(step, Affine):
-            result[-1] = last.then(step)
-        else:
-            result.append(step)
-    return tuple(result)
-
-
-def pair_of(record: Record) -> tuple[str, str]:
-    return record.value["spec"]["source"], record.value["spec"]["target"]
 
 
 def anchors_used(source: Record, target: Record) -> dict[str, int]:

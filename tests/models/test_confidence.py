@@ -32,7 +32,8 @@ from models.ridge import Ridge
 def fitted(x, y, method=None, seed=0):
     """The method on all anchors, its confidence and report."""
     method = method or Ridge()
-    confidence, report = fit_confidence(method, Folds(*check_pairs(x, y), seed))
+    folds = Folds(*check_pairs(x, y), seed)
+    confidence, report = fit_confidence([method.trial(folds, fold) for fold in range(folds.count)], folds)
     return method.fit(x, y), confidence, report
 
 

@@ -18,6 +18,10 @@ ARROW = "application/vnd.apache.arrow.stream"
 
 CODES = {  # clients rest on these: a change here is a change of the interface
     "anchor-error": 422,
+    "invalid-count": 422,
+    "pairing-refused": 422,
+    "too-few-points": 422,
+    "unknown-selector": 422,
     "body-too-large": 413,
     "busy": 503,
     "configuration-error": 500,

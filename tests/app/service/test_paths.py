@@ -10,8 +10,9 @@ from hypothesis import strategies as st
 
 from anchors.errors import NoSharedAnchors
 from app.service.paths import LONGEST, best_path, paths
+from app.service.routes import fused, worth
 from app.service.spaces import Space
-from app.service.translators import Spec, edges_of, fused, worth
+from app.service.translators import Spec, edges_of
 from app.store.rows import Rows
 from models.affine import Affine
 
