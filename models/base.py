@@ -156,10 +156,10 @@ class LinearMethod(Method):
         self.rank_ = solution.rank
 
     def trial(self, folds: Folds, fold: int) -> Trial:
-        """In the coordinates of the anchors' spans, in single precision: it only ranks candidates."""
+        """In the coordinates of the anchors' spans, and the precision of trials."""
         x, y, rows = folds.span_x[0], folds.span_y[0], folds.rows(fold)
-        moments, sample = folds.quick_moments[fold], x[folds.sample(fold)].float()
-        return applied(self.solve(moments), moments, x[rows].float(), y[rows].float(), sample)
+        x, y, moments = x.to(folds.precision), y.to(folds.precision), folds.quick_moments[fold]
+        return applied(self.solve(moments), moments, x[rows], y[rows], x[folds.sample(fold)])
 
     def settle(self, folds: Folds) -> Trial:
         (x, basis_x), (y, basis_y), rows = folds.span_x, folds.span_y, folds.sample()

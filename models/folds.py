@@ -13,6 +13,7 @@ EVALUATED = 2000  # rows that are scored; a larger n is sampled
 SAMPLED = 1000  # translated anchors that hubs are measured with
 REPEATED = 1000  # few anchors are cut several times, until about so many rows were held out
 MOST_REPEATS = 3
+SINGLE = 1e6  # vectors of larger numbers, or all smaller than 1 / SINGLE, are tried in double precision
 
 
 class Folds:
@@ -102,9 +103,18 @@ class Folds:
         return codes if basis is None else codes @ basis.T.to(codes.dtype)
 
     @cached_property
+    def precision(self) -> torch.dtype:
+        """That of trials, which only rank candidates: single, where it holds fourth powers of what comes."""
+        largest = [float(side.abs().max()) for side in (self.x, self.y)]
+        return torch.float32 if all(1 / SINGLE < size < SINGLE for size in largest) else torch.float64
+
+    @cached_property
     def quick_moments(self) -> list[Moments]:
-        """The same in single precision."""
-        return [moments.single() for moments in self.moments]
+        """Per fold, in the precision of trials."""
+        return [self.quick(moments) for moments in self.moments]
+
+    def quick(self, moments: Moments) -> Moments:
+        return moments.single() if self.precision == torch.float32 else moments
 
 
 def row_space(x: Tensor) -> tuple[Tensor, Tensor | None]:

@@ -59,14 +59,14 @@ def agreement(folds: Folds, kept: Tensor) -> tuple[Tensor, Tensor]:
 
     The map that judges a pair is fitted on the kept pairs of the other folds.
     """
-    own, chance = torch.empty(len(kept)), torch.empty(len(kept))
-    x, y = folds.span_x[0].float(), folds.span_y[0].float()
+    own, chance = torch.empty(2, len(kept), dtype=folds.precision)
+    x, y = folds.span_x[0].to(folds.precision), folds.span_y[0].to(folds.precision)
     for fold in range(folds.parts):
         rows = folds.inside(fold)
         moments = folds.quick_moments[fold]
         if not kept.all():
             train = kept & ~rows
-            moments = Moments.of(folds.span_x[0][train], folds.span_y[0][train]).single()
+            moments = folds.quick(Moments.of(folds.span_x[0][train], folds.span_y[0][train]))
         trial = applied(Whitened(shrinkage=SHRINKAGE).solve(moments), moments, x[rows], y[rows], x[rows])
         score = Score("canonical", power=1.0).fit(trial)
         queries, codes = score.codes(trial.predicted), score.codes(trial.y)

@@ -3,6 +3,7 @@
 import math
 
 import pytest
+import torch
 
 from models.errors import DimensionMismatch, InvalidOption, TooFewAnchors, UnknownMethod
 from models.estimate import estimate
@@ -71,3 +72,12 @@ def test_two_anchors_are_enough_between_two_widths(name, n, make_pair):
 def test_two_anchors_are_enough_in_one_width(name, n, make_pair):
     x, y, *_ = make_pair(n, 8, 8)
     assert estimate(x, y, name).report.anchors == n
+
+
+@pytest.mark.parametrize("objective", ["retrieval", "reconstruction"])
+@pytest.mark.parametrize("length", [1e-15, 1e7, 1e17])
+def test_very_long_and_very_short_vectors_are_fitted(length, objective, rotated):
+    made = estimate(length * rotated.x, length * rotated.y, objective=objective)
+    translated = made.method.transform(length * rotated.x)
+    torch.testing.assert_close(translated / length, rotated.y.double(), atol=0.2, rtol=0.1)
+    assert made.report.quality["top1"].mean > 0.9
