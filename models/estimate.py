@@ -144,7 +144,7 @@ def estimate(  # noqa: PLR0913, PLR0917  a question with seven sides
     confidence, trust = fit_confidence(at_work, folds)
     calibration, shift = calibrated(at_work, score)
     quality = cross_fitted(served, folds).quality(seed)
-    final = fitted.settle(folds)
+    final, spread = fitted.settle(folds), collapse(folds)
     baselines = {name: outcome.quality(seed) for name, outcome in baseline_outcomes(folds).items()}
     report = Report(
         method=fitted.name,
@@ -163,10 +163,10 @@ def estimate(  # noqa: PLR0913, PLR0917  a question with seven sides
         baselines=baselines,
         confidence=trust,
         calibration=shift,
-        collapse=collapse(folds),
+        collapse=spread,
         candidates=table(tried, best),
         dropped=dropped,
-        warnings=warnings(fitted, folds, wrong, quality, baselines),
+        warnings=warnings(fitted, folds, wrong, spread, quality, baselines),
     )
     return Estimated(fitted, score.fit(final, folds.basis_of(final.predicted)), confidence, calibration, report)
 
@@ -331,6 +331,7 @@ def warnings(
     chosen: Method,
     folds: Folds,
     wrong: list[int],
+    spread: Collapse,
     quality: Mapping[str, Estimate],
     baselines: Mapping[str, Mapping[str, Estimate]],
 ) -> list[str]:
@@ -338,8 +339,7 @@ def warnings(
     held_out, gallery = len(folds.evaluated), folds.gallery
     (n, d1), d2 = folds.x.shape, folds.y.shape[1]
     support = chosen.rank_ if chosen.rank_ < min(d1, d2) else min(n - 1, d1)
-    dims = collapse(folds)
-    narrow = min(dims.source_participation, dims.target_participation)
+    narrow = min(spread.source_participation, spread.target_participation)
     findings = {
         f"{len(wrong)} pairs look like different items and were left out: see `suspicious`": bool(wrong),
         f"the anchors vary in about {narrow:.1f} directions: such spaces carry the class of an item rather than "

@@ -11,7 +11,7 @@ from typing import ClassVar
 
 from models.base import LinearMethod, Option, Solution
 from models.moments import Moments, thin_svd
-from models.reduced_rank import leading
+from models.reduced_rank import ReducedRank, leading
 from models.ridge import Ridge
 
 
@@ -19,10 +19,7 @@ class LowRank(LinearMethod):
     """A ridge map of few numbers: r (d1 + d2) instead of d1 d2."""
 
     name: ClassVar[str] = "low_rank"
-    options: ClassVar[Mapping[str, Option]] = {
-        "penalty": Option(0.01, 1e-8, 1e3, "λ as a share of the largest eigenvalue of the source scatter"),
-        "rank": Option(0.3, 0.0, 1.0, "share of the directions that are kept, rounded up, at least one"),
-    }
+    options: ClassVar[Mapping[str, Option]] = ReducedRank.options
 
     def __init__(self, penalty: float = options["penalty"].default, rank: float = options["rank"].default) -> None:
         self.penalty = penalty

@@ -15,7 +15,7 @@ from typing import ClassVar, Self
 
 from models.base import LinearMethod, Option, Solution
 from models.moments import Moments, thin_svd
-from models.ridge import Ridge
+from models.ridge import PENALTY, Ridge
 
 PENALTIES = (0.01, 1e-3)  # strong to weak
 RANKS = (0.3, 0.6)  # few to many
@@ -26,7 +26,7 @@ class ReducedRank(LinearMethod):
 
     name: ClassVar[str] = "reduced_rank"
     options: ClassVar[Mapping[str, Option]] = {
-        "penalty": Option(0.01, 1e-8, 1e3, "λ as a share of the largest eigenvalue of the source scatter"),
+        "penalty": PENALTY,
         "rank": Option(0.3, 0.0, 1.0, "share of the directions that are kept, rounded up, at least one"),
     }
 

@@ -11,6 +11,7 @@ from typing import ClassVar, Self
 from models.base import LinearMethod, Option, Solution
 from models.moments import Moments
 
+PENALTY = Option(0.01, 1e-8, 1e3, "λ as a share of the largest eigenvalue of the source scatter")
 PENALTIES = (0.3, 0.1, 0.03, 0.01, 3e-3, 1e-3, 1e-4, 1e-5)  # strong to weak: simple to flexible
 
 
@@ -18,17 +19,16 @@ class Ridge(LinearMethod):
     """The least-squares affine map, shrunk towards the target mean."""
 
     name: ClassVar[str] = "ridge"
-    options: ClassVar[Mapping[str, Option]] = {
-        "penalty": Option(0.01, 1e-8, 1e3, "λ as a share of the largest eigenvalue of the source scatter")
-    }
+    options: ClassVar[Mapping[str, Option]] = {"penalty": PENALTY}
+    penalties: ClassVar[tuple[float, ...]] = PENALTIES
 
-    def __init__(self, penalty: float = options["penalty"].default) -> None:
+    def __init__(self, penalty: float = PENALTY.default) -> None:
         self.penalty = penalty
 
     @classmethod
     def candidates(cls, options: Mapping[str, float]) -> list[Self]:
-        """Without a fixed penalty, one candidate for each of PENALTIES."""
-        return [cls(**options)] if options else [cls(penalty) for penalty in PENALTIES]
+        """Without a fixed penalty, one candidate for each of `penalties`."""
+        return [cls(**options)] if options else [cls(penalty) for penalty in cls.penalties]
 
     def solve(self, moments: Moments) -> Solution:
         s, v = moments.principal  # (r,), (d1, r)

@@ -6,31 +6,21 @@ of Schönemann 1966: minimise ‖Yc - Xc W‖² + λ ‖W - P‖². With Sxx = V
 A large penalty is the orthogonal method, a vanishing one least squares.
 """
 
-from collections.abc import Mapping
-from typing import ClassVar, Self
+from typing import ClassVar
 
-from models.base import LinearMethod, Option, Solution
+from models.base import Solution
 from models.moments import Moments
 from models.orthogonal import Orthogonal
+from models.ridge import Ridge
 
 PENALTIES = (0.3, 0.03, 3e-3, 3e-4)  # strong to weak: simple to flexible
 
 
-class RidgeProcrustes(LinearMethod):
+class RidgeProcrustes(Ridge):
     """A scaled rotation, and a ridge on what it leaves."""
 
     name: ClassVar[str] = "ridge_procrustes"
-    options: ClassVar[Mapping[str, Option]] = {
-        "penalty": Option(0.01, 1e-8, 1e3, "λ as a share of the largest eigenvalue of the source scatter")
-    }
-
-    def __init__(self, penalty: float = options["penalty"].default) -> None:
-        self.penalty = penalty
-
-    @classmethod
-    def candidates(cls, options: Mapping[str, float]) -> list[Self]:
-        """Without a fixed penalty, one candidate for each of PENALTIES."""
-        return [cls(**options)] if options else [cls(penalty) for penalty in PENALTIES]
+    penalties: ClassVar[tuple[float, ...]] = PENALTIES
 
     def solve(self, moments: Moments) -> Solution:
         s, v = moments.principal  # (r,), (d1, r)

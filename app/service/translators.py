@@ -64,6 +64,17 @@ class FittedReport(Report):
         return cls(**{**vars(report), "suspicious": ids, "pairing": paired.notes})
 
 
+@dataclass(frozen=True)
+class Ranking:
+    """What is worked out of all translators, at a position of the store."""
+
+    position: int
+    best: dict[str, Pairs] = field(default_factory=dict)  # by objective
+    paths: dict[tuple[str, str, str], list[Record] | None] = field(
+        default_factory=dict
+    )  # source, target, objective
+
+
 class Translators(Resources):
     """Each rests on its two spaces. Directed: source to target is not target to source."""
 
@@ -71,7 +82,7 @@ class Translators(Resources):
         super().__init__(store, "translator")
         self.spaces = spaces
         self._artifact = lru_cache(maxsize=ARTIFACTS)(lambda digest: Artifact.from_bytes(self.blob(digest)))
-        self._best: tuple[int, dict[str, Pairs]] = (-1, {})  # at a position of the store, by objective
+        self._ranking = Ranking(-1)
         self._first_use: dict[tuple[str, str], threading.Lock] = {}
 
     def put(self, name: str, spec: Spec, if_match: str | None) -> tuple[Record, bool]:
@@ -123,14 +134,7 @@ class Translators(Resources):
 
         What was fitted for another objective by itself is no choice.
         """
-        position = self.store.position("translator")
-        if self._best[0] != position:
-            self._best = position, {}
-        if objective not in self._best[1]:
-            usable = [record for record in self.all() if serves(record, objective)]
-            usable.sort(key=lambda record: merit(record, objective))
-            self._best[1][objective] = {pair_of(record): record for record in usable}
-        return self._best[1][objective]
+        return self._ranked(objective).best[objective]
 
     def reaching(self, target: str) -> list[str]:
         """The spaces that a translator leads from to `target`."""
@@ -166,9 +170,23 @@ class Translators(Resources):
 
     def _fitted_path(self, source: str, target: str, objective: str) -> list[Record] | None:
         """Of several translators that are fitted already, the best."""
-        best = {pair: record for pair, record in self.best(objective).items() if pair != (source, target)}
-        path = best_path(edges_of(best), source, target, lambda edge: worth(best[edge]))
-        return [best[edge] for edge in path] if path else None
+        ranking, asked = self._ranked(objective), (source, target, objective)
+        if asked not in ranking.paths:
+            best = {pair: record for pair, record in ranking.best[objective].items() if pair != (source, target)}
+            path = best_path(edges_of(best), source, target, lambda edge: worth(best[edge]))
+            ranking.paths[asked] = [best[edge] for edge in path] if path else None
+        return ranking.paths[asked]
+
+    def _ranked(self, objective: str) -> Ranking:
+        """As of the last write of a translator, by the objective among others."""
+        ranking, position = self._ranking, self.store.position("translator")
+        if ranking.position != position:
+            ranking = self._ranking = Ranking(position)
+        if objective not in ranking.best:
+            usable = [record for record in self.all() if serves(record, objective)]
+            usable.sort(key=lambda record: merit(record, objective))
+            ranking.best[objective] = {pair_of(record): record for record in usable}
+        return ranking
 
     def _through_others(self, source: str, target: str, objective: str) -> list[Record] | None:
         """A path of fitted translators, or else the first that shared anchors allow, if there is one."""
