@@ -1,7 +1,7 @@
 """A map through which a linear head answers the anchors as it answers their counterparts.
 
 Hinton et al. 2015, "Distilling the knowledge in a neural network". With a head h(y) = y H + e, xw = (x - mX) Z
-whitened anchors and ŷ₀ their ridge translation, D (r, c) and a shift minimise
+anchors, whitened as far as `shrinkage` lets them, and ŷ₀ their ridge translation, D (r, c) and a shift minimise
     mean_i KL(softmax(h(y_i) / T) ‖ softmax(ℓ(x_i) / T)) + μ ‖D‖²        ℓ(x) = start · h(ŷ₀) + xw D + shift
 and the translation is moved, inside the row space of H alone, until its head's answer is ℓ:
     ŷ = ŷ₀ + (ℓ(x) - h(ŷ₀)) H⁺
@@ -23,7 +23,16 @@ from models.moments import Moments
 from models.ridge import Ridge
 
 ROUNDS = 100
-WHITENING = 0.1  # shrinkage of the source's covariance
+VARIANTS = (  # penalty, temperature, start, ridge, shrinkage
+    (1e-2, 1.0, 0.0, 1e-2, 1.0),
+    (1e-3, 3.0, 1.0, 0.1, 1.0),
+    (1e-2, 1.0, 0.0, 1e-2, 0.1),
+    (1e-3, 1.0, 1.0, 1e-2, 1.0),
+    (0.1, 1.0, 0.0, 1e-2, 1.0),
+    (1e-2, 1.0, 1.0, 1e-2, 0.1),
+    (1e-4, 3.0, 1.0, 1e-2, 1.0),
+    (1e-3, 1.0, 0.0, 1e-2, 0.1),
+)
 
 
 @dataclass(frozen=True)
@@ -46,27 +55,34 @@ class Distilled(Method):
         "temperature": Option(1.0, 0.1, 100.0, "T that softens the answers"),
         "start": Option(1.0, 0.0, 1.0, "share of the ridge translation's answer to begin with"),
         "ridge": Option(1e-3, 1e-8, 1e3, "penalty of the ridge"),
+        "shrinkage": Option(1.0, 1e-6, 1.0, "share of the mean eigenvalue in the source's covariance"),
     }
 
     def __init__(
-        self, head: LinearHead, penalty: float, temperature: float = 1.0, start: float = 1.0, ridge: float = 1e-3
+        self,
+        head: LinearHead,
+        penalty: float,
+        temperature: float = 1.0,
+        start: float = 1.0,
+        ridge: float = 1e-3,
+        shrinkage: float = 1.0,
     ) -> None:
         self.head = head
         self.penalty = penalty
         self.temperature = temperature
         self.start = start
         self.ridge = ridge
+        self.shrinkage = shrinkage
 
     @classmethod
     def variants(cls, head: LinearHead) -> list[Self]:
-        grid = [(1e-3, 1.0, 0.0), (1e-2, 1.0, 0.0), (1e-4, 3.0, 1.0), (1e-3, 3.0, 1.0)]
-        return [cls(head, *fixed, ridge) for ridge in (1e-2, 1e-3) for fixed in grid]
+        return [cls(head, *values) for values in VARIANTS]
 
     def fit(self, x: Tensor, y: Tensor) -> Self:
         x, y = check_pairs(x, y)
         ridge = Ridge(self.ridge).fit(x, y)
         base, self.rank_ = ridge.map_, ridge.rank_
-        mean, directions = x.mean(0), whitener(x)  # (d1,), (d1, r)
+        mean, directions = x.mean(0), whitener(x, self.shrinkage)  # (d1,), (d1, r)
         start = self.start * self.head(base(x))
         change, shift = self.distil((x - mean) @ directions, start, self.head(y))
         back = torch.linalg.pinv(self.head.weight.double().T)  # H⁺ (c, d2)
@@ -97,11 +113,11 @@ class Distilled(Method):
         return change.detach(), shift.detach()
 
 
-def whitener(x: Tensor) -> Tensor:
+def whitener(x: Tensor, shrinkage: float) -> Tensor:
     """x (n, d) -> (d, r): the directions of its scatter, each divided by its shrunk spread."""
     codes, basis = row_space(x)
     moments = Moments.of(codes, codes)
     s, v = moments.principal
     v = v if basis is None else basis @ v
     spectrum = s / moments.n
-    return v / ((1 - WHITENING) * spectrum + WHITENING * spectrum.mean()).sqrt()
+    return v / ((1 - shrinkage) * spectrum + shrinkage * spectrum.mean()).sqrt()

@@ -4,6 +4,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import ClassVar
 
+import torch
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
@@ -12,6 +13,8 @@ from models.distilled import Distilled, LinearHead
 from models.errors import InvalidOption, UnknownMethod
 from models.folds import Folds
 from models.measures import surprises
+
+SOFTENED = (1.0, 2.0)  # temperatures that answers are compared at
 
 Head = Callable[[Tensor], Tensor]  # y (n, d2) -> outputs (n, c)
 
@@ -54,7 +57,11 @@ class Reconstruction(Objective):
 
 
 class Agreement(Objective):
-    """How far a head's answers move: KL(softmax head(y) ‖ softmax head(ŷ))."""
+    """How far a head's answers move: Σ_T T² KL(softmax head(y) / T ‖ softmax head(ŷ) / T).
+
+    Hinton et al. 2015, section 2, for T²; a head that is sure of itself says at T = 1 little about what it takes
+    to be the next best.
+    """
 
     name = "head"
 
@@ -65,8 +72,15 @@ class Agreement(Objective):
         return list(Distilled.variants(self.head)) if isinstance(self.head, LinearHead) else []
 
     def of(self, trial: Trial, similarity: Tensor, folds: Folds) -> Tensor:  # noqa: ARG002
-        native, stitched = (log_softmax(self.head(folds.full(v)), 1) for v in (trial.y, trial.predicted))
-        return (native.exp() * (native - stitched)).sum(1).double()[None, :, None]
+        native, stitched = (self.head(folds.full(v)) for v in (trial.y, trial.predicted))
+        parts = [t**2 * divergence(native, stitched, t) for t in SOFTENED]
+        return torch.stack(parts).sum(0)[None, :, None]
+
+
+def divergence(native: Tensor, stitched: Tensor, temperature: float) -> Tensor:
+    """Logits (g, c) -> (g,) Kullback-Leibler divergence of softened answers."""
+    p, q = (log_softmax(logits.double() / temperature, 1) for logits in (native, stitched))
+    return (p.exp() * (p - q)).sum(1)
 
 
 OBJECTIVES: Mapping[str, type[Objective]] = {o.name: o for o in (Retrieval, Reconstruction, Agreement)}

@@ -20,8 +20,8 @@ from models.base import LinearMethod, Option, Solution
 from models.moments import Moments, thin_svd
 
 GRID = (  # α and shrinkage, what is most often chosen first
-    *((0.0, 0.1), (0.25, 0.3), (0.0, 0.01), (0.0, 0.3), (0.25, 0.6), (0.0, 0.03)),
-    *((0.0, 1e-3), (0.0, 0.6), (0.25, 0.1), (0.0, 3e-3), (0.0, 3e-4), (0.5, 0.3)),
+    *((0.0, 0.1), (0.25, 0.3), (0.0, 0.01), (0.0, 0.3), (0.25, 0.6)),
+    *((0.0, 0.03), (0.0, 0.6), (0.25, 0.1), (0.0, 3e-3), (0.0, 3e-4)),
 )
 
 

@@ -8,7 +8,7 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from torch.nn.functional import log_softmax
 
 from models.affine import Affine
-from models.distilled import WHITENING, Distilled, LinearHead, whitener
+from models.distilled import Distilled, LinearHead, whitener
 from models.errors import DimensionMismatch, TooFewAnchors
 from models.folds import Folds
 from models.registry import MAPS
@@ -58,9 +58,9 @@ def test_the_head_agrees_better_with_itself_than_through_a_ridge(n, seed):
 @pytest.mark.parametrize("shape", [(200, 12, 24), (200, 24, 12), (10, 12, 24), (10, 24, 12)], ids=str)
 def test_what_the_head_does_not_see_is_the_translation_of_the_ridge(shape, start):
     x, y, fresh_x, _, head = task(*shape)
-    moved = Distilled(head, 1e-3, 1.0, start).fit(x, y).transform(fresh_x) - Ridge(1e-3).fit(x, y).transform(
-        fresh_x
-    )
+    moved = Distilled(head, 1e-3, 1.0, start, ridge=1e-3).fit(x, y).transform(fresh_x) - Ridge(1e-3).fit(
+        x, y
+    ).transform(fresh_x)
     assert moved.abs().max() > 1e-3
     torch.testing.assert_close(moved @ unseen(head), torch.zeros_like(moved), atol=1e-8, rtol=0)
 
@@ -80,29 +80,33 @@ def test_the_map_is_affine():
 def test_without_a_start_it_is_the_logistic_regression_of_scikit_learn(n, d1, penalty):
     x, y, fresh_x, _, head = task(n, d1)
     wanted = softmax(head(y).numpy(), axis=1)
-    mean, directions = x.mean(0), shrunk_whitening(x.numpy())
+    mean, directions = x.mean(0), shrunk_whitening(x.numpy(), 0.1)
     white, fresh = ((v - mean).numpy() @ directions for v in (x, fresh_x))
     # a soft answer is one weighted row for each class; the mean over n and the penalty are one inverse strength
     rows, labels = np.repeat(white, 3, axis=0), np.tile(np.arange(3), n)
     regression = LogisticRegression(C=1 / (2 * n * penalty), tol=1e-10, max_iter=5000)
     regression.fit(rows, labels, sample_weight=wanted.ravel())
-    answers = softmax(head(Distilled(head, penalty, 1.0, 0.0).fit(x, y).transform(fresh_x)).numpy(), axis=1)
+    answers = softmax(
+        head(Distilled(head, penalty, 1.0, 0.0, shrinkage=0.1).fit(x, y).transform(fresh_x)).numpy(), axis=1
+    )
     assert np.allclose(answers, regression.predict_proba(fresh), atol=5e-3)
 
 
-def shrunk_whitening(x):
+def shrunk_whitening(x, shrinkage):
     """(d, r) by NumPy's SVD of the rows."""
     _, s, v = np.linalg.svd(x - x.mean(0), full_matrices=False)
     rank = min(len(x) - 1, x.shape[1])
     variance = s[:rank] ** 2 / len(x)
-    return v[:rank].T / np.sqrt((1 - WHITENING) * variance + WHITENING * variance.mean())
+    return v[:rank].T / np.sqrt((1 - shrinkage) * variance + shrinkage * variance.mean())
 
 
+@pytest.mark.parametrize("shrinkage", [0.1, 1.0])
 @pytest.mark.parametrize(("n", "d1"), [(300, 12), (15, 20)])
-def test_the_whitener_is_that_of_numpy(n, d1):
+def test_the_whitener_is_that_of_numpy(n, d1, shrinkage):
     x = normals(0, n, d1) @ normals(1, d1, d1) + 5
-    expected = torch.from_numpy(shrunk_whitening(x.numpy()))
-    torch.testing.assert_close(whitener(x) @ whitener(x).T, expected @ expected.T)
+    expected = torch.from_numpy(shrunk_whitening(x.numpy(), shrinkage))
+    z = whitener(x, shrinkage)
+    torch.testing.assert_close(z @ z.T, expected @ expected.T)
 
 
 @pytest.mark.parametrize("start", [0.0, 1.0])
