@@ -23,8 +23,9 @@ from models.comparison import mutual_knn, participation_ratio
 from models.confidence import Confidence, ConfidenceReport, fit_confidence
 from models.errors import InvalidOption
 from models.folds import LEAST_GALLERY, Folds
+from models.heads import Head
 from models.measures import NEIGHBOURS, Estimate, Outcomes, average, coldest, cosines, proportion, ranks
-from models.objectives import Head, Objective, Retrieval, objective_named
+from models.objectives import Objective, Retrieval, objective_named
 from models.registry import METHODS, candidates
 from models.scores import Fitted, Score, scores_for, similarities
 from models.screening import suspicious

@@ -1,19 +1,18 @@
 """What a choice minimises, per held-out row."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import ClassVar
 
 from torch import Tensor
 from torch.nn.functional import log_softmax
 
 from models.base import Method, Trial
-from models.distilled import Distilled, LinearHead
+from models.distilled import Distilled
 from models.errors import InvalidOption, UnknownMethod
 from models.folds import Folds
+from models.heads import Head, LinearHead
 from models.measures import surprises
-
-Head = Callable[[Tensor], Tensor]  # y (n, d2) -> outputs (n, c)
 
 
 class Objective(ABC):
@@ -65,7 +64,7 @@ class Agreement(Objective):
         return list(Distilled.variants(self.head)) if isinstance(self.head, LinearHead) else []
 
     def of(self, trial: Trial, similarity: Tensor, folds: Folds) -> Tensor:  # noqa: ARG002
-        native, stitched = (log_softmax(self.head(folds.full(v)), 1) for v in (trial.y, trial.predicted))
+        native, stitched = (log_softmax(self.head.raw(folds.full(v)), 1) for v in (trial.y, trial.predicted))
         return (native.exp() * (native - stitched)).sum(1).double()[None, :, None]
 
 

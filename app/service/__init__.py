@@ -5,10 +5,12 @@ from dataclasses import dataclass
 
 from app.errors import ServiceError, StoreUnavailable
 from app.service.collections import Collections
+from app.service.heads import Heads
 from app.service.spaces import Spaces
 from app.service.translators import Translators
 from app.settings import Settings
 from app.store import Store
+from models.heads import HEADS
 
 logger = logging.getLogger("anchorage")
 
@@ -22,6 +24,7 @@ class Services:
     spaces: Spaces
     translators: Translators
     collections: Collections
+    heads: Heads
     loading: str = "loading collections"
 
     @classmethod
@@ -29,7 +32,8 @@ class Services:
         spaces = Spaces(store, settings.max_dim)
         translators = Translators(store, spaces)
         collections = Collections(store, spaces, translators, settings.max_k, settings.max_hits)
-        return cls(settings, store, spaces, translators, collections)
+        heads = Heads(store, spaces, translators, HEADS)
+        return cls(settings, store, spaces, translators, collections, heads)
 
     def load(self) -> None:
         """Rebuild every index from the store; what fails here is tried again by the first search."""

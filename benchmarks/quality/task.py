@@ -10,8 +10,8 @@ import torch
 
 from benchmarks.quality import measures, peers
 from benchmarks.quality.data import Head, Spaces, spaces
-from models.distilled import LinearHead
 from models.estimate import Estimated, estimate
+from models.heads import LinearHead
 
 STITCHING = ("reconstruction", "head")  # our objectives that are judged by accuracy
 OBJECTIVES = ("retrieval", *STITCHING)

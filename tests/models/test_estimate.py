@@ -6,9 +6,9 @@ from functools import cache
 import pytest
 import torch
 
-from models.distilled import LinearHead
 from models.estimate import Tried, chosen, cross_fitted, estimate, judged, trials
 from models.folds import Folds
+from models.heads import LinearHead
 from models.identity import Identity
 from models.mean import Mean
 from models.objectives import OBJECTIVES, Reconstruction, Retrieval

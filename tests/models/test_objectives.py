@@ -8,10 +8,11 @@ import torch
 from scipy.special import logsumexp, rel_entr, softmax
 
 from models.base import Trial
-from models.distilled import Distilled, LinearHead
+from models.distilled import Distilled
 from models.errors import InvalidOption, UnknownMethod
 from models.estimate import estimate
 from models.folds import Folds
+from models.heads import LinearHead
 from models.measures import AMONG, TEMPERATURES, cosines
 from models.objectives import OBJECTIVES, Agreement, Reconstruction, Retrieval, objective_named
 from models.orthogonal import Orthogonal
@@ -93,7 +94,7 @@ def test_without_variance_the_squared_error_is_bare(normal):
 def test_agreement_is_the_kl_divergence_of_scipy(shape, tried, head):
     folds, trial, similarity, alone = tried(*shape)
     decide = head(shape[2])
-    native, stitched = (softmax(decide(v).numpy(), axis=1) for v in reversed(held_out(folds, alone)))
+    native, stitched = (softmax(decide.raw(v).numpy(), axis=1) for v in reversed(held_out(folds, alone)))
     loss = Agreement(decide).of(trial, similarity, folds)[0, :, 0].numpy()
     assert np.allclose(loss, rel_entr(native, stitched).sum(1), rtol=1e-3, atol=1e-5)
 
