@@ -26,7 +26,7 @@ class Info:
     store: str
     device: Mapping[str, Any]
     index: Mapping[str, Any]
-    limits: Mapping[str, int]
+    limits: Mapping[str, float]
     methods: Mapping[str, Mapping[str, Any]]
     objectives: list[str]
     pairings: list[str]
@@ -37,7 +37,7 @@ class Info:
 
 
 def info(settings: Settings, media_types: list[str]) -> Info:
-    limits = ("max_body_bytes", "max_rows", "max_dim", "max_k", "max_hits", "max_requests")
+    limits = [name for name in Settings.model_fields if name.startswith("max_")]
     return Info(
         version=version("anchorage"),
         versions={"python": platform.python_version(), "torch": torch.__version__, "faiss": FAISS_VERSION},
