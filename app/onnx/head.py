@@ -52,9 +52,10 @@ class OnnxHeads:
     def __init__(self, runner: Runner) -> None:
         self.runner = runner
 
-    def of_parts(self, activation: str, model: bytes, output: str | None = None) -> OnnxHead:
+    def of_parts(self, activation: str, parts: Mapping[str, Any]) -> OnnxHead:
         """Everything that `Runner.describe` raises."""
+        model, output = parts["model"], parts.get("output")
         return OnnxHead(model, self.runner.describe(model, output), self.runner, output, activation)
 
-    def of_bytes(self, data: bytes, activation: str, output: str | None, opset: int) -> OnnxHead:  # noqa: ARG002
-        return self.of_parts(activation, data, output)
+    def of_bytes(self, data: bytes, activation: str, parameters: Mapping[str, Any]) -> OnnxHead:
+        return self.of_parts(activation, {"model": data, "output": parameters["output"]})
