@@ -7,7 +7,7 @@ It is made of tensors and a few parameters; it is stored as safetensors, never a
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, ClassVar, Protocol, Self
 
 import torch
@@ -16,6 +16,7 @@ from torch import Tensor
 
 from models.affine import Affine
 from models.errors import DimensionMismatch, InvalidHead
+from models.layers import LAYERS, check_tensor, width_after
 
 ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "softmax": partial(torch.softmax, dim=-1),
@@ -108,9 +109,9 @@ class LinearHead(Head):
     def shape(self) -> tuple[int, ...]:
         return (len(self.weight),)
 
-    @property
+    @cached_property
     def affine(self) -> Affine:
-        """The same as a map, to be fused with those before it."""
+        """The same as a map, to be fused with those before it: one object, so that the product can be kept."""
         return Affine(self.weight.T, self.bias)
 
     def raw(self, y: Tensor) -> Tensor:
@@ -123,18 +124,76 @@ class LinearHead(Head):
         return save({"weight": self.weight.float().contiguous(), "bias": self.bias.float().contiguous()})
 
 
-HEADS: Mapping[str, HeadKind] = {head.kind: head for head in (LinearHead,)}
+@dataclass(frozen=True)
+class MlpHead(Head):
+    """`layers` in order, as in models/layers.py; `tensors` by the number of their layer and name: "0.weight"."""
+
+    kind: ClassVar[str] = "mlp"
+    parts: ClassVar[Mapping[str, bool]] = {"layers": True, "tensors": True}
+    layers: tuple[str, ...]
+    tensors: Mapping[str, Tensor]
+    activation: str = "softmax"
+
+    @classmethod
+    def of_parts(cls, activation: str, parts: Mapping[str, Any]) -> Self:
+        """InvalidHead."""
+        head = cls(tuple(parts["layers"]), parts["tensors"], activation)
+        check_layers(head.layers, head.tensors)
+        width = None
+        for place, name in enumerate(head.layers):
+            width = width_after(place, name, head.of_layer(place), width)
+        return head
+
+    @classmethod
+    def of_bytes(cls, data: bytes, activation: str, parameters: Mapping[str, Any]) -> Self:
+        return cls(tuple(parameters["layers"]), load(data), activation)
+
+    @property
+    def dim(self) -> int:
+        first = self.of_layer(next(place for place in range(len(self.layers)) if self.of_layer(place)))
+        return next(iter(first.values())).shape[-1]
+
+    @property
+    def shape(self) -> tuple[int, ...]:
+        last = max(place for place, name in enumerate(self.layers) if name == "linear")
+        return (len(self.tensors[f"{last}.weight"]),)
+
+    def raw(self, y: Tensor) -> Tensor:
+        for place, name in enumerate(self.layers):
+            y = LAYERS[name].function(y, **{k: t.to(y.dtype) for k, t in self.of_layer(place).items()})
+        return y
+
+    def of_layer(self, place: int) -> dict[str, Tensor]:
+        """Its tensors, by their own names."""
+        named = {name: f"{place}.{name}" for name in LAYERS[self.layers[place]].tensors}
+        return {name: self.tensors[key] for name, key in named.items() if key in self.tensors}
+
+    def parameters(self) -> dict[str, Any]:
+        return {"layers": list(self.layers)}
+
+    def to_bytes(self) -> bytes:
+        return save({name: tensor.float().contiguous() for name, tensor in self.tensors.items()})
 
 
-def check_tensor(name: str, tensor: Tensor, shape: tuple[int, ...] | None = None, ndim: int = 1) -> None:
-    """InvalidHead unless it is of that shape, or of so many dimensions if none is given, and finite."""
-    fits = tuple(tensor.shape) == shape if shape else tensor.ndim == ndim
-    if not fits or not tensor.numel():
-        expected = list(shape) if shape else f"{ndim} dimensions, none of them 0"
+HEADS: Mapping[str, HeadKind] = {head.kind: head for head in (LinearHead, MlpHead)}
+
+
+def check_layers(layers: tuple[str, ...], tensors: Mapping[str, Tensor]) -> None:
+    """Of known names, one of them linear, with the tensors that they need and no others. InvalidHead."""
+    unknown = sorted(set(layers) - set(LAYERS))
+    if unknown or "linear" not in layers:
         raise InvalidHead(
-            f"{name} must have the shape {expected}, got {list(tensor.shape)}",
-            expected=expected,
-            got=list(tensor.shape),
+            f"layers are some of {list(LAYERS)}, at least one of them linear, got {list(layers)}",
+            expected=list(LAYERS),
+            got=list(layers),
         )
-    if not tensor.isfinite().all():
-        raise InvalidHead(f"{name} has NaN or an infinity: every number must be finite", tensor=name)
+    needed = {f"{place}.{tensor}" for place, name in enumerate(layers) for tensor in LAYERS[name].needed}
+    known = {f"{place}.{tensor}" for place, name in enumerate(layers) for tensor in LAYERS[name].tensors}
+    missing, strange = sorted(needed - set(tensors)), sorted(set(tensors) - known)
+    if missing or strange:
+        raise InvalidHead(
+            f"layers {list(layers)} need the tensors {sorted(needed)}: {missing} are missing, {strange} "
+            "belong to no layer",
+            missing=missing,
+            unknown=strange,
+        )

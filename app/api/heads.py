@@ -2,10 +2,9 @@
 
 from typing import Annotated
 
-import numpy as np
 from fastapi import APIRouter, Depends, Response
 
-from app.api.bodies import ALL, JSON, NPY, Answers, Body, Reply, answers, problems
+from app.api.bodies import ALL, Answers, Body, Reply, answers, problems
 from app.api.deps import Cursor, IfMatch, Limit, NamePath, ServicesDep, tagged
 from app.api.schemas.heads import HeadIn, HeadOut, HeadPage, StitchIn, StitchOut
 
@@ -53,19 +52,14 @@ def delete_head(head: NamePath, services: ServicesDep, if_match: IfMatch = None)
     "/stitch",
     response_class=Response,
     openapi_extra=stitch_body.openapi,
-    responses={**answers(StitchOut, JSON, NPY), **problems(400, 404, 406, 413, 415)},
+    responses={**answers(StitchOut, *ALL), **problems(400, 404, 406, 413, 415)},
 )
 def stitch(
     body: Annotated[StitchIn, Depends(stitch_body)],
     services: ServicesDep,
-    reply: Annotated[Reply, Depends(Answers(JSON, NPY))],
+    reply: Annotated[Reply, Depends(Answers(*ALL))],
 ) -> Response:
     """Run a head on the vectors of any space that reaches its own."""
-    done = services.heads.stitch(body.source, body.head, body.vectors, body.translator)
-    outputs, labels, activation = (done.outputs.numpy(), done.head.value["labels"], done.head.value["activation"])
-    if labels is None:
-        return reply({"outputs": outputs, **done.named})
-    if len(labels) > outputs.shape[1]:  # a single sigmoid tells two labels apart
-        outputs = np.hstack([1 - outputs, outputs])
-    name = "outputs" if activation == "none" else "probabilities"
-    return reply({"labels": [labels[place] for place in outputs.argmax(1)], name: outputs, **done.named})
+    done = services.stitching.stitch(body.source, body.head, body.vectors, body.translator)
+    top = {"top": done.top(body.top_k)} if body.top_k else {}
+    return reply({**done.answers, **top, **done.named})

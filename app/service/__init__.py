@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from app.errors import ServiceError, StoreUnavailable
 from app.service.collections import Collections
 from app.service.heads import Heads
+from app.service.relative import RelativeCodes
 from app.service.spaces import Spaces
+from app.service.stitching import Stitching
 from app.service.translators import Translators
 from app.settings import Settings
 from app.store import Store
@@ -22,18 +24,22 @@ class Services:
     settings: Settings
     store: Store
     spaces: Spaces
+    heads: Heads
     translators: Translators
     collections: Collections
-    heads: Heads
+    codes: RelativeCodes
+    stitching: Stitching
     loading: str = "loading collections"
 
     @classmethod
     def over(cls, store: Store, settings: Settings) -> "Services":
         spaces = Spaces(store, settings.max_dim)
-        translators = Translators(store, spaces)
+        heads = Heads(store, spaces, HEADS)
+        translators = Translators(store, spaces, heads)
         collections = Collections(store, spaces, translators, settings.max_k, settings.max_hits)
-        heads = Heads(store, spaces, translators, HEADS)
-        return cls(settings, store, spaces, translators, collections, heads)
+        codes = RelativeCodes(spaces, settings.max_outputs)
+        stitching = Stitching(spaces, heads, translators, codes, settings.max_outputs)
+        return cls(settings, store, spaces, heads, translators, collections, codes, stitching)
 
     def load(self) -> None:
         """Rebuild every index from the store; what fails here is tried again by the first search."""

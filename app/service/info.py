@@ -26,7 +26,7 @@ class Info:
     store: str
     device: Mapping[str, Any]
     index: Mapping[str, Any]
-    limits: Mapping[str, float]
+    limits: Mapping[str, int | float]
     methods: Mapping[str, Mapping[str, Any]]
     objectives: list[str]
     pairings: list[str]
@@ -50,7 +50,7 @@ def info(settings: Settings, media_types: list[str]) -> Info:
         index={"kind": "exact", "gpus": gpus()},
         limits={name: getattr(settings, name) for name in limits},
         methods={"auto": {}} | {name: options_of(name) for name in METHODS},
-        objectives=[name for name in OBJECTIVES if name != "head"],
+        objectives=list(OBJECTIVES),
         pairings=list(PAIRINGS),
         selectors=list(CHOICES),
         metrics=list(METRICS),

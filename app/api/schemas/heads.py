@@ -15,20 +15,25 @@ from pydantic import (
     WithJsonSchema,
     model_validator,
 )
+from safetensors import SafetensorError
+from safetensors.torch import load
 
 from app.api.codecs.json import array_of
 from app.api.schemas.base import In, Name, ResourceOut, Vectors
+from app.api.schemas.relative import CodesOut, HeadCodesIn
 from app.service.heads import HeadSpec
+from app.service.relative import RelativeSpec
 from app.store import Record
 from models.heads import ACTIVATIONS, HEADS
+from models.layers import LAYERS
 
 ARRAY = {
     "anyOf": [
-        {"type": "array", "description": "numbers, or arrays of them, any rank"},
+        {"type": "array", "items": {}, "description": "numbers in nested lists, of any rank"},
         {
             "type": "object",
             "properties": {
-                "base64": {"type": "string"},
+                "base64": {"type": "string", "description": "the numbers, little-endian"},
                 "dtype": {"enum": ["<f2", "<f4", "<f8"], "default": "<f4"},
                 "shape": {"type": "array", "items": {"type": "integer", "minimum": 1}},
             },
@@ -36,10 +41,37 @@ ARRAY = {
         },
     ]
 }
-Array = Annotated[
-    InstanceOf[torch.Tensor],
-    BeforeValidator(lambda value: torch.from_numpy(array_of(value))),
-    WithJsonSchema(ARRAY),
+
+
+def tensor_of(value: Any) -> torch.Tensor:
+    """ValueError."""
+    return torch.from_numpy(array_of(value))
+
+
+def tensors_of(value: Any) -> dict[str, torch.Tensor]:
+    """From a safetensors file in base64, or from arrays by name. ValueError."""
+    if isinstance(value, dict):
+        return {name: tensor_of(array) for name, array in value.items()}
+    if not isinstance(value, str):
+        raise ValueError(f"tensors are a safetensors file in base64, or arrays by name, got {value!r:.40}")
+    try:
+        return {name: tensor.float() for name, tensor in load(b64decode(value, validate=True)).items()}
+    except SafetensorError as error:
+        raise ValueError(f"the text is not a safetensors file in base64: {error}") from error
+
+
+Array = Annotated[InstanceOf[torch.Tensor], BeforeValidator(tensor_of), WithJsonSchema(ARRAY)]
+Tensors = Annotated[
+    InstanceOf[dict[str, torch.Tensor]],
+    BeforeValidator(tensors_of),
+    WithJsonSchema(
+        {
+            "anyOf": [
+                {"type": "string", "contentEncoding": "base64", "description": "a safetensors file"},
+                {"type": "object", "additionalProperties": ARRAY},
+            ]
+        }
+    ),
 ]
 Base64 = Annotated[
     InstanceOf[bytes],
@@ -47,29 +79,42 @@ Base64 = Annotated[
     WithJsonSchema({"type": "string", "contentEncoding": "base64"}),
 ]
 Label = Annotated[str, StringConstraints(min_length=1, max_length=512)]
-COMMON = ("kind", "space", "activation", "labels")
+COMMON = ("kind", "space", "relative", "activation", "labels")
 
 
 class HeadIn(In):
-    """A decoder of the vectors of `space`. Which of the other fields it is made of, its `kind` says."""
+    """A decoder of the vectors of `space`, or of `relative` codes. What else it is made of, its `kind` says."""
 
     kind: Annotated[str, Field(json_schema_extra={"enum": list(HEADS)})]
-    space: Name
+    space: Name | None = None
+    relative: HeadCodesIn | None = None
     activation: Annotated[str, Field(json_schema_extra={"enum": list(ACTIVATIONS)})] = "none"
     labels: Annotated[list[Label] | None, Field(min_length=1, description="of the outputs of a classifier")] = None
     weight: Annotated[Array | None, Field(description="linear: (c, d)")] = None
     bias: Annotated[Array | None, Field(description="linear: (c,); zeros if left out")] = None
+    layers: Annotated[
+        list[Annotated[str, Field(json_schema_extra={"enum": list(LAYERS)})]] | None,
+        Field(min_length=1, max_length=64, description="mlp: in order, as the modules of a torch.nn.Sequential"),
+    ] = None
+    tensors: Annotated[
+        Tensors | None, Field(description='mlp: its state dict, by the number of the layer: "0.weight"')
+    ] = None
     model: Annotated[Base64 | None, Field(description="onnx: the file")] = None
 
     @model_validator(mode="after")
-    def _labels_once(self) -> Self:
+    def _one_place(self) -> Self:
+        if (self.space is None) == (self.relative is None):
+            raise ValueError(
+                "give either the `space` of the head's vectors, or the `relative` codes that it takes"
+            )
         label, times = Counter(self.labels or [""]).most_common(1)[0]
         if times > 1:
             raise ValueError(f"label {label!r} stands {times} times")
         return self
 
     def spec(self) -> HeadSpec:
-        return HeadSpec(self.kind, self.space, self.activation, self.labels)
+        relative = self.relative.spec() if self.relative else None
+        return HeadSpec(self.kind, self.space, relative, self.activation, self.labels)
 
     def parts(self) -> dict[str, Any]:
         """What was given of the rest."""
@@ -83,13 +128,17 @@ class StitchIn(In):
     head: Name
     vectors: Vectors
     translator: Name | None = None
+    top_k: Annotated[int | None, Field(ge=1, description="name so many of the likeliest labels of every row")] = (
+        None
+    )
 
 
 class HeadOut(ResourceOut):
     """`shape` is that of the output for one vector."""
 
     kind: str
-    space: str
+    space: str | None
+    relative: CodesOut | None
     activation: str
     labels: list[str] | None
     dim: int
@@ -98,7 +147,9 @@ class HeadOut(ResourceOut):
 
     @classmethod
     def of(cls, record: Record, **more: Any) -> Self:
-        return super().of(record, kind=record.value["kind"], **more)
+        relative = record.value["relative"]
+        codes = CodesOut.of(RelativeSpec(**relative)) if relative else None
+        return super().of(record, kind=record.value["kind"], relative=codes, **more)
 
 
 class HeadPage(BaseModel):
@@ -108,15 +159,24 @@ class HeadPage(BaseModel):
     cursor: str | None
 
 
-class StitchOut(BaseModel):
-    """Of a classifier the likeliest label of every row, and its probabilities; otherwise what the head gives.
+class TopOut(BaseModel):
+    """A label, and what the head gives for it."""
 
-    `probabilities` are `outputs` where the head has no activation. The translators are null where none was needed.
+    label: str
+    score: float
+
+
+class StitchOut(BaseModel):
+    """Of a classifier the likeliest label of every row and all probabilities, otherwise what the head gives.
+
+    A classifier without activation has `outputs` in place of `probabilities`. The translators are null, and `path`
+    is empty, where nothing had to be translated.
     """
 
     labels: list[str] | None = None
     probabilities: list[list[float]] | None = None
     outputs: list[Any] | None = None
+    top: list[list[TopOut]] | None = None
     head: str
     head_version: int
     translator: str | None
