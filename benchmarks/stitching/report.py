@@ -15,8 +15,8 @@ TITLES = {
     "mse": "Images decoded from the source's vectors: mean squared error, pixels in [0, 1]",
 }
 RELATIVE = (
-    f"`relative` heads are fitted over HTTP, on codes of {LABELLED} labelled train rows of the target at most, and "
-    "run on codes of the source; the native heads were trained on all training data."
+    f"`relative` heads are fitted over HTTP, on codes of at most {LABELLED} labelled train rows of the target, "
+    "and run on codes of the source; the native heads were trained on all training data."
 )
 
 
