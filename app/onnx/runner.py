@@ -107,7 +107,7 @@ class Process:
     def run(self, vectors: Array) -> Array:
         self._send(np.ascontiguousarray(vectors, np.float32).tobytes())
         self._told()
-        outputs = np.frombuffer(self._received(), np.float32)
+        outputs = np.frombuffer(bytearray(self._received()), np.float32)  # writable, as torch wants it
         return outputs.reshape(len(vectors), *self.description.shape)
 
     def _send(self, *frames: bytes) -> None:

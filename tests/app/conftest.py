@@ -165,3 +165,19 @@ def endless_onnx() -> bytes:
     return model_of(
         [helper.make_node("Loop", ["", "go", "x"], ["y"], body=body)], {"go": True}
     ).SerializeToString()
+
+
+@pytest.fixture(scope="session")
+def growing_onnx() -> bytes:
+    """x; on the way there, if a number of it is above 1000, 16 GB are laid out."""
+    nodes = [
+        helper.make_node("ReduceMax", ["x"], ["top"], keepdims=0),
+        helper.make_node("Greater", ["top", "high"], ["above"]),
+        helper.make_node("Where", ["above", "large", "small"], ["shape"]),
+        helper.make_node("Expand", ["top", "shape"], ["wide"]),
+        helper.make_node("ReduceMin", ["wide"], ["least"], keepdims=0),
+        helper.make_node("Sub", ["least", "top"], ["zero"]),
+        helper.make_node("Add", ["x", "zero"], ["y"]),
+    ]
+    constants = {"high": np.float32(1000), "large": np.array([4_000_000_000]), "small": np.array([4])}
+    return model_of(nodes, constants).SerializeToString()

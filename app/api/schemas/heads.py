@@ -21,6 +21,7 @@ from safetensors.torch import load
 from app.api.codecs.json import array_of
 from app.api.schemas.base import In, Name, ResourceOut, Vectors
 from app.api.schemas.relative import CodesOut, HeadCodesIn
+from app.onnx.head import OnnxHead
 from app.service.heads import HeadSpec
 from app.service.relative import RelativeSpec
 from app.store import Record
@@ -46,6 +47,13 @@ ARRAY = {
 def tensor_of(value: Any) -> torch.Tensor:
     """ValueError."""
     return torch.from_numpy(array_of(value))
+
+
+def bytes_of(value: Any) -> bytes:
+    """ValueError."""
+    if not isinstance(value, str):
+        raise ValueError(f"this is a file in base64, got {value!r:.40}")
+    return b64decode(value, validate=True)
 
 
 def tensors_of(value: Any) -> dict[str, torch.Tensor]:
@@ -75,7 +83,7 @@ Tensors = Annotated[
 ]
 Base64 = Annotated[
     InstanceOf[bytes],
-    BeforeValidator(lambda value: b64decode(value, validate=True)),
+    BeforeValidator(bytes_of),
     WithJsonSchema({"type": "string", "contentEncoding": "base64"}),
 ]
 Label = Annotated[str, StringConstraints(min_length=1, max_length=512)]
@@ -85,7 +93,7 @@ COMMON = ("kind", "space", "relative", "activation", "labels")
 class HeadIn(In):
     """A decoder of the vectors of `space`, or of `relative` codes. What else it is made of, its `kind` says."""
 
-    kind: Annotated[str, Field(json_schema_extra={"enum": list(HEADS)})]
+    kind: Annotated[str, Field(json_schema_extra={"enum": [*HEADS, OnnxHead.kind]})]
     space: Name | None = None
     relative: HeadCodesIn | None = None
     activation: Annotated[str, Field(json_schema_extra={"enum": list(ACTIVATIONS)})] = "none"
@@ -100,6 +108,7 @@ class HeadIn(In):
         Tensors | None, Field(description='mlp: its state dict, by the number of the layer: "0.weight"')
     ] = None
     model: Annotated[Base64 | None, Field(description="onnx: the file")] = None
+    output: Annotated[str | None, Field(description="onnx: which of its outputs, if it has several")] = None
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:

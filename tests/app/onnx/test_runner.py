@@ -261,23 +261,8 @@ def test_a_loop_without_end_is_stopped(new_runner, endless_onnx, doubled):
     np.testing.assert_array_equal(runner.run(doubled, None, X), 2 * X)
 
 
-def growing(onnx_model):
-    """x, after as many numbers as LARGE were laid out if the first one is above 1000, else but four."""
-    nodes = [
-        helper.make_node("ReduceMax", ["x"], ["top"], keepdims=0),
-        helper.make_node("Greater", ["top", "high"], ["above"]),
-        helper.make_node("Where", ["above", "large", "small"], ["shape"]),
-        helper.make_node("Expand", ["top", "shape"], ["wide"]),
-        helper.make_node("ReduceMin", ["wide"], ["least"], keepdims=0),
-        helper.make_node("Sub", ["least", "top"], ["zero"]),
-        helper.make_node("Add", ["x", "zero"], ["y"]),
-    ]
-    constants = {"high": np.float32(1000), "large": np.array([LARGE]), "small": np.array([4])}
-    return onnx_model(nodes, constants).SerializeToString()
-
-
-def test_a_run_that_takes_all_memory_is_stopped(new_runner, onnx_model):
-    runner, model = new_runner(), growing(onnx_model)
+def test_a_run_that_takes_all_memory_is_stopped(new_runner, growing_onnx):
+    runner, model = new_runner(), growing_onnx
     np.testing.assert_array_equal(runner.run(model, None, X), X)
     with pytest.raises(OnnxOverrun, match=f"more than {256 * MIB} bytes: send fewer rows") as caught:
         runner.run(model, None, X + 2000)
