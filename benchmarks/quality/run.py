@@ -65,7 +65,7 @@ def in_processes(
     path: Path,
     shown: Callable[[list[Line]], str],
 ) -> None:
-    """`figures` of each of `calls`, which begin with a task; what fails is told, and the next run tries it again."""
+    """`figures` of each of `calls`, which begin with a task; what fails is told, and is tried again next time."""
     started = time.monotonic()
     with ProcessPoolExecutor(jobs, get_context("spawn"), alone) as pool:
         running = {pool.submit(figures, *call): call[0] for call in calls}
