@@ -8,6 +8,7 @@ onnxscript, and the weights of both models on this machine: nothing is downloade
 """
 
 import argparse
+import re
 import sys
 from base64 import b64encode
 from collections.abc import Callable, Mapping
@@ -80,6 +81,11 @@ def means(model: Any, tokenizer: Any, texts: list[str]) -> np.ndarray:
     return torch.cat(found).numpy()
 
 
+def name_of(model: str) -> str:
+    """That a space may have."""
+    return re.sub(r"[^a-z0-9.-]+", "-", model.lower()).strip("-.")
+
+
 def onnx_of(head: nn.Module, width: int) -> bytes:
     """With any number of rows, and the weights inside the file."""
     torch.onnx.export(
@@ -106,22 +112,23 @@ def main() -> None:
         sys.exit(f"write down where the head of a {model.config.model_type!r} is, in HEADS")
     texts = [sentence.text for sentence in sentences()[: ANCHORS + TESTED]]
     own, other = first_tokens(*classifier, texts), means(*encoder, texts)
+    space, source = name_of(options.model), name_of(options.encoder)
     ids = [f"sentence-{number}" for number in range(ANCHORS)]
     head = {
         "kind": "onnx",
-        "space": "hf-classifier",
+        "space": space,
         "model": b64encode(onnx_of(HEADS[model.config.model_type](model), own.shape[1])).decode(),
         "labels": [model.config.id2label[place] for place in range(model.config.num_labels)],
         "activation": "softmax",
     }
     with httpx.Client(base_url=options.url, timeout=600, trust_env=False) as http:
         client = Client(http)
-        client.put_space("hf-classifier", ids, own[:ANCHORS])
-        client.put_space("hf-encoder", ids, other[:ANCHORS])
-        client.ask("PUT", "/v1/heads/hf-head", **head)
+        client.put_space(space, ids, own[:ANCHORS])
+        client.put_space(source, ids, other[:ANCHORS])
+        client.ask("PUT", f"/v1/heads/{space}", **head)
         native, stitched = (
-            client.ask("POST", "/v1/stitch", source=space, head="hf-head", vectors=packed(vectors[ANCHORS:]))
-            for space, vectors in (("hf-classifier", own), ("hf-encoder", other))
+            client.ask("POST", "/v1/stitch", source=name, head=space, vectors=packed(vectors[ANCHORS:]))
+            for name, vectors in ((space, own), (source, other))
         )
     agreed = np.mean([one == two for one, two in zip(native["labels"], stitched["labels"], strict=True)])
     most = max(native["labels"].count(label) for label in set(native["labels"])) / len(native["labels"])

@@ -8,7 +8,7 @@ import numpy as np
 from benchmarks.quality.task import Task
 
 COLUMNS = 10
-ROWS = {"native": "native", "us reconstruction": "stitched", "unstitched": "unstitched"}
+ROWS = {"native": "native", "us head": "stitched", "unstitched": "unstitched"}
 
 
 def draw(task: Task, images: np.ndarray, outputs: dict[str, np.ndarray], folder: Path) -> None:

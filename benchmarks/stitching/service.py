@@ -62,12 +62,13 @@ class Service:
         relative = {**codes, "anchors": ids(anchors)}
         self.client.ask("POST", f"{path}/fit", space=self.target, relative=relative, labels=known)
 
-    def translator(self, objective: str) -> str:
-        """Fitted by `auto`; for "head", to agree with the classifier."""
-        name = self._name(self.task.source, f"to-{self.task.target}-{objective}")
-        head = {"head": self.classifier} if objective == "head" else {}
+    def translator(self, objective: str, head: str) -> str:
+        """Fitted by `auto`; for the objective "head", so that this one agrees."""
+        agreeing = {"head": head} if objective == "head" else {}
+        kind = head.rpartition(".")[2] if agreeing else objective
+        name = self._name(f"{self.task.source}-{self.task.target}", kind)
         path, pair = f"/v1/translators/{name}", {"source": self.source, "target": self.target}
-        self.client.ask("PUT", path, **pair, objective=objective, **head)
+        self.client.ask("PUT", path, **pair, objective=objective, **agreeing)
         return name
 
     def run(self, head: str, space: str, vectors: np.ndarray, translator: str | None = None) -> np.ndarray:

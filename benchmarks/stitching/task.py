@@ -64,8 +64,8 @@ class Trial:
         """Of a head of the target's space, by method."""
         for name, vectors in self.translated(rows):
             yield name, self.service.run(head, self.service.target, vectors)
-        for objective in OBJECTIVES if head == self.service.classifier else ("reconstruction",):
-            translator = self.service.translator(objective)
+        for objective in OBJECTIVES:
+            translator = self.service.translator(objective, head)
             yield f"us {objective}", self.service.run(head, self.service.source, self.source(rows), translator)
 
 
