@@ -18,12 +18,9 @@ class Limits:
 class Description:
     """What a first run has shown."""
 
-    input: str
     dim: int
-    output: str
     shape: tuple[int, ...]  # of the output for one vector
     opset: int
-    provider: str  # what it runs on
 
     @classmethod
     def of(cls, value: Mapping[str, Any]) -> Self:

@@ -6,8 +6,9 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import lru_cache
+from importlib.metadata import PackageNotFoundError, version
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any
@@ -23,6 +24,14 @@ WORKERS = 4  # models that are kept ready
 ERRORS: Mapping[str, type[ServiceError]] = {e.__name__: e for e in (OnnxFailed, OnnxOverrun, OnnxRefused)}
 
 Array = NDArray[Any]
+
+
+def runtime() -> str:
+    """The version of onnxruntime; "none" if it is not installed."""
+    for wheel in ("onnxruntime", "onnxruntime-gpu"):
+        with suppress(PackageNotFoundError):
+            return version(wheel)
+    return "none"
 
 
 class Runner:

@@ -64,11 +64,7 @@ class Model:
         self.dim, self.input = width_of(proto), inputs(proto.graph)[0].name
         self.output = chosen(self.session, output)
         self.shape = self.proven_shape()
-        self.opset, self.provider = opset_of(proto), self.session.get_providers()[0]
-
-    @property
-    def description(self) -> Description:
-        return Description(self.input, self.dim, self.output, self.shape, self.opset, self.provider)
+        self.description = Description(self.dim, self.shape, opset_of(proto))
 
     def proven_shape(self) -> tuple[int, ...]:
         """Of the output for one vector, whatever the number of vectors. OnnxRefused."""

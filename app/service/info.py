@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from app.index import FAISS_VERSION, METRICS, gpus
+from app.onnx.runner import runtime
 from app.service.pairing import CHOICES, PAIRINGS
 from app.settings import Settings
 from models.comparison import MEASURES
@@ -40,7 +41,12 @@ def info(settings: Settings, media_types: list[str]) -> Info:
     limits = [name for name in Settings.model_fields if name.startswith("max_")]
     return Info(
         version=version("anchorage"),
-        versions={"python": platform.python_version(), "torch": torch.__version__, "faiss": FAISS_VERSION},
+        versions={
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "faiss": FAISS_VERSION,
+            "onnxruntime": runtime(),
+        },
         store=without_secrets(settings.store),
         device={
             "cores": os.cpu_count(),

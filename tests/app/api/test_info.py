@@ -58,7 +58,7 @@ def test_info_shows_the_limits_in_force(make_client):
 def test_info_names_versions_and_devices(client):
     body = client.get("/v1/info").json()
     assert body["version"] == version("anchorage")
-    assert set(body["versions"]) == {"python", "torch", "faiss"}
+    assert set(body["versions"]) == {"python", "torch", "faiss", "onnxruntime"}
     assert body["device"]["cores"] >= 1
 
 

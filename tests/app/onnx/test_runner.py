@@ -94,7 +94,7 @@ def exported():
 def test_a_model_of_torch_gives_what_torch_gives(runner, exported):
     decoder, model = exported
     described = runner.describe(model)
-    assert (described.input, described.dim, described.output, described.shape) == ("latent", 4, "image", (1, 6, 6))
+    assert (described.dim, described.shape) == (4, (1, 6, 6))
     with torch.no_grad():
         wanted = decoder(torch.from_numpy(X)).numpy()
     np.testing.assert_allclose(runner.run(model, None, X), wanted, atol=1e-6)
@@ -119,7 +119,6 @@ def test_one_of_several_outputs_is_named(runner, onnx_model):
     model = onnx_model([helper.make_node(kind, ["x"], [name]) for kind, name in (("Neg", "y"), ("Abs", "z"))])
     model.graph.output.append(value("z", TensorProto.FLOAT, "n", 4))
     model = model.SerializeToString()
-    assert runner.describe(model, "z").output == "z"
     np.testing.assert_array_equal(runner.run(model, "z", X), abs(X))
     np.testing.assert_array_equal(runner.run(model, "y", X), -X)
     with pytest.raises(OnnxRefused, match=r"\['y', 'z'\]: name one in `output`"):
