@@ -2,6 +2,8 @@
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 import warnings
@@ -54,17 +56,16 @@ def value(name, kind, *shape):
     return helper.make_tensor_value_info(name, kind, shape)
 
 
-def workers():
-    """The processes of models that this one has started."""
-    return {int(place.name) for place in Path("/proc").iterdir() if place.name.isdigit() and is_worker(place)}
+def workers(server=None):
+    """The processes of models that `server`, or else this process, has started."""
+    places = [place for place in Path("/proc").iterdir() if place.name.isdigit()]
+    return {int(place.name) for place in places if is_worker(place, server or os.getpid())}
 
 
-def is_worker(place):
+def is_worker(place, server):
     with suppress(OSError):
         state, parent = (place / "stat").read_text().rpartition(") ")[2].split()[:2]
-        return (
-            state != "Z" and int(parent) == os.getpid() and b"app.onnx.worker" in (place / "cmdline").read_bytes()
-        )
+        return state != "Z" and int(parent) == server and b"app.onnx.worker" in (place / "cmdline").read_bytes()
     return False
 
 
@@ -336,3 +337,22 @@ def test_who_waits_too_long_for_a_model_is_told(new_runner, endless_onnx):
     for thread in threads:
         thread.join()
     assert sorted(told) == ["Busy", "OnnxOverrun"]
+
+
+def test_a_process_does_not_outlive_its_server(tmp_path, endless_onnx):
+    """Killed without a word, in the midst of a call."""
+    (tmp_path / "endless.onnx").write_bytes(endless_onnx)
+    code = (
+        "import sys; from pathlib import Path; from app.onnx.description import Limits; "
+        "from app.onnx.runner import Runner; "
+        "Runner(Limits(10**6, 2**28, 3)).describe(Path(sys.argv[1]).read_bytes())"
+    )
+    server = subprocess.Popen([sys.executable, "-c", code, tmp_path / "endless.onnx"])
+    while not (found := workers(server.pid)):
+        time.sleep(0.01)
+    time.sleep(1)  # by then it counts
+    server.kill()
+    server.wait()
+    (own,) = found
+    while (place := Path(f"/proc/{own}/stat")).exists() and ") Z" not in place.read_text():
+        time.sleep(0.05)
