@@ -46,7 +46,7 @@ def stored(settings: Settings) -> tuple[str, list[str]]:
         risks = [f"[yellow]{risk}[/yellow]" for risk in services.store.risks()]  # before a first look creates it
         nouns = (services.spaces, services.translators, services.collections)
         counts = ", ".join(f"{len(noun.all())} {noun.kind}s" for noun in nouns)
-        services.store.close()
+        services.close()
     except ServiceError as error:
         return str(error), []
     return "", [counts, *risks]

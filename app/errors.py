@@ -6,7 +6,10 @@ DomainError
     │   ├── InvalidVectors       NaN, inf, ragged, empty, booleans, strings; names the row
     │   ├── WrongDimension       vectors of another width than the space
     │   ├── SameSpace            source and target are one space
-    │   └── OverLimit            more dimensions, results, spaces or factors than one call may have
+    │   ├── OverLimit            more dimensions, results, spaces or factors than one call may have
+    │   ├── OnnxRefused          an ONNX model that cannot be a head
+    │   ├── OnnxFailed           an ONNX model that failed when it ran
+    │   └── OnnxOverrun          an ONNX model that took more time or memory than the settings allow
     ├── MalformedBody            a body that cannot be read at all
     ├── UnsupportedMediaType     a Content-Type without a codec
     ├── NotAcceptable            an Accept without a codec
@@ -50,6 +53,18 @@ class SameSpace(InvalidInput):
 
 class OverLimit(InvalidInput):
     """More dimensions, results, spaces or factors than one call may have."""
+
+
+class OnnxRefused(InvalidInput):
+    """An ONNX model that cannot be a head."""
+
+
+class OnnxFailed(InvalidInput):
+    """An ONNX model that failed when it ran."""
+
+
+class OnnxOverrun(InvalidInput):
+    """An ONNX model that took more time or memory than the settings allow; it was stopped."""
 
 
 class MalformedBody(ServiceError):

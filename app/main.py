@@ -34,7 +34,7 @@ def create_app(settings: Settings) -> FastAPI:
     async def lifespan(_: FastAPI) -> AsyncIterator[State]:
         threading.Thread(target=services.load, name="load", daemon=True).start()
         yield State(services=services)
-        services.store.close()
+        services.close()
 
     app = FastAPI(
         title="Anchorage",

@@ -5,7 +5,7 @@ from typing import Annotated
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-MIB = 2**20
+MIB, GIB = 2**20, 2**30
 
 
 class Settings(BaseSettings):
@@ -24,7 +24,12 @@ class Settings(BaseSettings):
     max_dim: int = Field(8_192, ge=1, description="wider spaces get 422; a map is max_dim² x 4 bytes at most")
     max_k: int = Field(1_000, ge=1, description="more results per query get 422")
     max_hits: int = Field(200_000, ge=1, description="more results in one answer, queries x k, get 422")
+    max_outputs: int = Field(50_000_000, ge=1, description="more numbers in one answer of heads or codes get 422")
     max_requests: int = Field(64, ge=1, description="more requests in flight get 503")
+
+    max_model_bytes: int = Field(64 * MIB, ge=1, description="larger ONNX models get 422")
+    max_model_memory: int = Field(GIB, ge=1, description="bytes that an ONNX model may take; more gets 422")
+    max_model_seconds: float = Field(10.0, gt=0, description="longer calls of an ONNX model get 422")
 
     @field_validator("keys", mode="before")
     @classmethod

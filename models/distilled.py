@@ -9,7 +9,6 @@ It stays affine, and what the head does not see stays the ridge's.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import ClassVar, Self
 
 import torch
@@ -19,6 +18,7 @@ from torch.nn.functional import log_softmax
 from models.affine import Affine
 from models.base import Method, Option, check_pairs
 from models.folds import row_space
+from models.heads import LinearHead
 from models.moments import Moments
 from models.ridge import Ridge
 
@@ -33,17 +33,6 @@ VARIANTS = (  # penalty, temperature, start, ridge, shrinkage
     (1e-4, 3.0, 1.0, 1e-2, 1.0),
     (1e-3, 1.0, 0.0, 1e-2, 0.1),
 )
-
-
-@dataclass(frozen=True)
-class LinearHead:
-    """`weight` (c, d2), `bias` (c,): y -> logits (n, c)."""
-
-    weight: Tensor
-    bias: Tensor
-
-    def __call__(self, y: Tensor) -> Tensor:
-        return y @ self.weight.T.to(y.dtype) + self.bias.to(y.dtype)
 
 
 class Distilled(Method):
@@ -83,10 +72,12 @@ class Distilled(Method):
         ridge = Ridge(self.ridge).fit(x, y)
         base, self.rank_ = ridge.map_, ridge.rank_
         mean, directions = x.mean(0), whitener(x, self.shrinkage)  # (d1,), (d1, r)
-        start = self.start * self.head(base(x))
-        change, shift = self.distil((x - mean) @ directions, start, self.head(y))
+        start = self.start * self.head.raw(base(x))
+        change, shift = self.distil((x - mean) @ directions, start, self.head.raw(y))
         back = torch.linalg.pinv(self.head.weight.double().T)  # H⁺ (c, d2)
-        answer = Affine(base.weight @ self.head.weight.T.double(), self.head(base.bias.unsqueeze(0))[0])  # h(ŷ₀)
+        answer = Affine(
+            base.weight @ self.head.weight.T.double(), self.head.raw(base.bias.unsqueeze(0))[0]
+        )  # h(ŷ₀)
         kept = self.start - 1.0
         slope = kept * answer.weight + directions @ change
         self.map_ = Affine(

@@ -4,6 +4,7 @@ DomainError
 └── ModelError
     ├── UnknownMethod        no such translation method, objective, ...
     ├── InvalidOption        a method's option is unknown or out of range
+    ├── InvalidHead          tensors, layers, labels or a model that make no head
     ├── TooFewAnchors        fewer pairs than the least a fit needs
     ├── DimensionMismatch    two widths that must agree do not
     └── NotFitted            transform before fit
@@ -30,6 +31,10 @@ class UnknownMethod(ModelError):
 
 class InvalidOption(ModelError):
     """An option that the method does not have, or a value outside its range."""
+
+
+class InvalidHead(ModelError):
+    """Tensors, layers, labels or a model that make no head."""
 
 
 class TooFewAnchors(ModelError):

@@ -23,8 +23,9 @@ from models.comparison import mutual_knn, participation_ratio
 from models.confidence import Confidence, ConfidenceReport, fit_confidence
 from models.errors import InvalidOption
 from models.folds import LEAST_GALLERY, Folds
+from models.heads import Head
 from models.measures import NEIGHBOURS, Estimate, Outcomes, average, coldest, cosines, proportion, ranks
-from models.objectives import Head, Objective, Retrieval, objective_named
+from models.objectives import Objective, Retrieval, objective_named
 from models.registry import METHODS, candidates
 from models.scores import Fitted, Score, scores_for, similarities
 from models.screening import suspicious
@@ -143,7 +144,8 @@ def estimate(  # noqa: PLR0913, PLR0917  a question with seven sides
     at_work = [fitted.trial(folds, fold) for fold in range(folds.count)]
     confidence, trust = fit_confidence(at_work, folds)
     calibration, shift = calibrated(at_work, score)
-    quality = cross_fitted(served, folds).quality(seed)
+    outcomes, crossed = cross_fitted(served, folds)
+    quality = outcomes.quality(seed) | goal.quality(crossed, folds, seed)
     final, spread = fitted.settle(folds), collapse(folds)
     baselines = {name: outcome.quality(seed) for name, outcome in baseline_outcomes(folds).items()}
     report = Report(
@@ -260,15 +262,16 @@ def chosen(tried: list[Tried], rows: Tensor | slice = slice(None)) -> int:
     return int(min((index for index in equal if tried[index].place == first), key=lambda index: loss[index]))
 
 
-def cross_fitted(tried: list[Tried], folds: Folds) -> Outcomes:
-    """Of one partition, each fold's outcomes of the candidate that the other rows choose: at least two rows."""
-    parts = []
+def cross_fitted(tried: list[Tried], folds: Folds) -> tuple[Outcomes, list[Trial]]:
+    """Of one partition, each fold's trial of the candidate that the other rows choose: at least two rows."""
+    parts, trials = [], []
     for fold in range(folds.parts):
         others = ~folds.inside(fold)[folds.evaluated]
         candidate = tried[chosen(tried, others if others.sum() > 1 else slice(None))]
         trial = candidate.method.trial(folds, fold)
         parts.append(judged(trial, similarities(trial, [candidate.score])[0]))
-    return Outcomes.joined(parts)
+        trials.append(trial)
+    return Outcomes.joined(parts), trials
 
 
 def calibrated(trials: list[Trial], score: Score) -> tuple[Calibration, CalibrationReport] | tuple[None, None]:

@@ -6,17 +6,16 @@ from typing import ClassVar
 
 import torch
 from torch import Tensor
-from torch.nn.functional import log_softmax
+from torch.nn.functional import log_softmax, logsigmoid, pad
 
 from models.base import Method, Trial
-from models.distilled import Distilled, LinearHead
+from models.distilled import Distilled
 from models.errors import InvalidOption, UnknownMethod
 from models.folds import Folds
-from models.measures import surprises
+from models.heads import Head, LinearHead
+from models.measures import Estimate, one_minus_ratio, proportion, surprises
 
-SOFTENED = (1.0, 2.0)  # temperatures that answers are compared at
-
-Head = Callable[[Tensor], Tensor]  # y (n, d2) -> outputs (n, c)
+SOFTENED = (1.0, 2.0)  # temperatures T that answers are compared at
 
 
 class Objective(ABC):
@@ -29,6 +28,10 @@ class Objective(ABC):
     def methods(self) -> list[Method]:
         """What can be tried for this objective alone."""
         return []
+
+    def quality(self, trials: list[Trial], folds: Folds, seed: int) -> dict[str, Estimate]:  # noqa: ARG002
+        """Figures of its own, from the held-out rows."""
+        return {}
 
     @abstractmethod
     def of(self, trial: Trial, similarity: Tensor, folds: Folds) -> Tensor:
@@ -57,9 +60,9 @@ class Reconstruction(Objective):
 
 
 class Agreement(Objective):
-    """How far a head's answers move: Σ_T T² KL(softmax head(y) / T ‖ softmax head(ŷ) / T).
+    """How far a head's answers move: Σ_T T² D(h(y) / T, h(ŷ) / T), D the divergence of what it gives.
 
-    Hinton et al. 2015, section 2, for T²; a head that is sure of itself says at T = 1 little about what it takes
+    Hinton et al. 2015, section 2, for T²: a head that is sure of itself says at T = 1 little about what it holds
     to be the next best.
     """
 
@@ -69,18 +72,56 @@ class Agreement(Objective):
         self.head = head
 
     def methods(self) -> list[Method]:
-        return list(Distilled.variants(self.head)) if isinstance(self.head, LinearHead) else []
+        """A linear classifier is distilled; of one sigmoid the logits are 0 and its own."""
+        head = self.head
+        if not isinstance(head, LinearHead) or (head.activation == "sigmoid" and head.shape != (1,)):
+            return []
+        if head.activation == "sigmoid":
+            head = LinearHead(pad(head.weight, (0, 0, 1, 0)), pad(head.bias, (1, 0)))
+        return list(Distilled.variants(head)) if head.activation == "softmax" else []
 
     def of(self, trial: Trial, similarity: Tensor, folds: Folds) -> Tensor:  # noqa: ARG002
-        native, stitched = (self.head(folds.full(v)) for v in (trial.y, trial.predicted))
-        parts = [t**2 * divergence(native, stitched, t) for t in SOFTENED]
-        return torch.stack(parts).sum(0)[None, :, None]
+        native, stitched = (self.head.raw(folds.full(v)).double() for v in (trial.y, trial.predicted))
+        divergence = DIVERGENCES[self.head.activation]
+        parts = [t**2 * divergence(native / t, stitched / t) for t in SOFTENED]
+        return torch.stack(parts).sum(0).flatten(1).sum(1)[None, :, None]
+
+    def quality(self, trials: list[Trial], folds: Folds, seed: int) -> dict[str, Estimate]:
+        """The share of rows that get the same answer; of a head that gives values, the R² of these."""
+        native = torch.cat([self.head(folds.full(trial.y)) for trial in trials]).flatten(1).double()
+        stitched = torch.cat([self.head(folds.full(trial.predicted)) for trial in trials]).flatten(1).double()
+        if self.head.activation == "none":
+            errors, spread = (native - stitched).square().sum(1), (native - native.mean(0)).square().sum(1)
+            return {"agreement": one_minus_ratio(errors, spread, seed)}
+        return {"agreement": proportion((decided(native) == decided(stitched)).double())}
 
 
-def divergence(native: Tensor, stitched: Tensor, temperature: float) -> Tensor:
-    """Logits (g, c) -> (g,) Kullback-Leibler divergence of softened answers."""
-    p, q = (log_softmax(logits.double() / temperature, 1) for logits in (native, stitched))
-    return (p.exp() * (p - q)).sum(1)
+def kullback_leibler(native: Tensor, stitched: Tensor) -> Tensor:
+    """KL(softmax a ‖ softmax b), term by term."""
+    a, b = log_softmax(native, -1), log_softmax(stitched, -1)
+    return a.exp() * (a - b)
+
+
+def of_each(native: Tensor, stitched: Tensor) -> Tensor:
+    """KL of the coin that shows 1 with sigmoid(a)."""
+    sides = ((logsigmoid(sign * native), logsigmoid(sign * stitched)) for sign in (1, -1))
+    return torch.stack([a.exp() * (a - b) for a, b in sides]).sum(0)
+
+
+def squared(native: Tensor, stitched: Tensor) -> Tensor:
+    return (native - stitched).square()
+
+
+DIVERGENCES: Mapping[str, Callable[[Tensor, Tensor], Tensor]] = {
+    "softmax": kullback_leibler,
+    "sigmoid": of_each,
+    "none": squared,
+}
+
+
+def decided(probabilities: Tensor) -> Tensor:
+    """(n, c) -> (n,): the likeliest; of one alone, whether it is likelier than not."""
+    return probabilities[:, 0] > 0.5 if probabilities.shape[1] == 1 else probabilities.argmax(1)
 
 
 OBJECTIVES: Mapping[str, type[Objective]] = {o.name: o for o in (Retrieval, Reconstruction, Agreement)}

@@ -75,6 +75,10 @@ class Relative:
     def parameters(self) -> dict[str, Any]:
         return {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.init}
 
+    def width(self, anchors: int) -> int:
+        """Of the codes that so many anchors give."""
+        return anchors * (len(self.similarities) if self.aggregation == "concat" else 1)
+
     def fit(self, anchors: Tensor) -> Self:
         """anchors (k, d), at least one. InvalidOption, UnknownMethod, TooFewAnchors, DimensionMismatch."""
         check(self)

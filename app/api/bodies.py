@@ -17,6 +17,7 @@ from app.errors import TooManyRows, UnsupportedMediaType
 
 JSON, NPY, ARROW = CODECS
 ALL = (JSON, NPY, ARROW)
+SCHEMAS = "#/components/schemas/{model}"  # where the OpenAPI page has them
 INLINE_BYTES = 64 * 1024  # smaller bodies are decoded on the event loop: a thread costs more
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -61,13 +62,13 @@ class Body(Generic[Model]):
     @property
     def openapi(self) -> dict[str, Any]:
         """Binary bodies hold the columns of the model; its other fields are query parameters."""
-        schema = {JSON: {"$ref": f"#/components/schemas/{self.model.__name__}"}}
+        schema = {JSON: {"$ref": SCHEMAS.format(model=self.model.__name__)}}
         content = {media: {"schema": schema.get(media, BINARY_SCHEMA)} for media in self.media_types}
         described = {"requestBody": {"required": True, "content": content}}
         return described | ({"parameters": self.parameters()} if len(self.media_types) > 1 else {})
 
     def parameters(self) -> list[dict[str, Any]]:
-        fields = self.model.model_json_schema()["properties"]
+        fields = self.model.model_json_schema(ref_template=SCHEMAS)["properties"]
         return [
             {"name": name, "in": "query", "schema": schema, "description": "of a binary body"}
             for name, schema in fields.items()
@@ -127,7 +128,7 @@ def answers(model: type[BaseModel], *media_types: str) -> dict[int | str, dict[s
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """For `responses=`: these, and what every route may answer."""
-    schema: Mapping[str, Any] = {"schema": {"$ref": f"#/components/schemas/{ProblemOut.__name__}"}}
+    schema: Mapping[str, Any] = {"schema": {"$ref": SCHEMAS.format(model=ProblemOut.__name__)}}
     return {
         status: {"content": {MEDIA_TYPE: schema}, "description": "problem"}
         for status in sorted({401, 403, 422, 503, *statuses})

@@ -15,7 +15,7 @@ from app.settings import Settings
 SCOPES = ("read", "write", "admin")  # each includes those before it
 OPEN = re.compile(r"/|/livez|/readyz|/docs|/openapi\.json|/swagger/[^/]*")
 COMPUTES = re.compile(
-    r"/v1/(translate|compare|spaces/[^/]+/disentanglement|collections/[^/]+/(search|points/get))"
+    r"/v1/(translate|stitch|relative|compare|spaces/[^/]+/disentanglement|collections/[^/]+/(search|points/get))"
 )
 
 

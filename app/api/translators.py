@@ -15,7 +15,7 @@ from app.api.schemas.translators import (
     TranslatorPage,
 )
 from app.service import Services
-from app.service.translators import is_stale
+from app.service.purposes import RECONSTRUCTION
 from app.store import Record
 
 router = APIRouter(prefix="/v1", tags=["translators"])
@@ -76,7 +76,7 @@ def translate(
     translators = services.translators
     ends = body.source or "", body.target or ""
     named = body.translator
-    route = translators.named(named) if named else translators.between(*ends, "reconstruction")
+    route = translators.named(named) if named else translators.between(*ends, RECONSTRUCTION)
     done = translators.translate(route, body.vectors, body.confidence)
     fields = {"vectors": done.vectors, "source": route.source, "target": route.target, **route.named}
     trust = {} if done.confidence is None else {"confidence": done.confidence}
@@ -89,6 +89,6 @@ def out(record: Record, services: Services) -> TranslatorOut:
     return TranslatorOut.of(
         record,
         **{**record.value["spec"], "anchors": record.value["spec"]["selection"]},
-        stale=is_stale(record, *translators.ends(record)),
+        stale=translators.is_stale(record),
         reverse=ReverseOut.beside(record, reverse) if reverse else None,
     )

@@ -4,11 +4,18 @@ import logging
 from dataclasses import dataclass
 
 from app.errors import ServiceError, StoreUnavailable
+from app.onnx.description import Limits
+from app.onnx.head import OnnxHead, OnnxHeads
+from app.onnx.runner import Runner
 from app.service.collections import Collections
+from app.service.heads import Heads
+from app.service.relative import RelativeCodes
 from app.service.spaces import Spaces
+from app.service.stitching import Stitching
 from app.service.translators import Translators
 from app.settings import Settings
 from app.store import Store
+from models.heads import HEADS
 
 logger = logging.getLogger("anchorage")
 
@@ -20,16 +27,29 @@ class Services:
     settings: Settings
     store: Store
     spaces: Spaces
+    heads: Heads
     translators: Translators
     collections: Collections
+    codes: RelativeCodes
+    stitching: Stitching
+    onnx: Runner
     loading: str = "loading collections"
 
     @classmethod
     def over(cls, store: Store, settings: Settings) -> "Services":
         spaces = Spaces(store, settings.max_dim)
-        translators = Translators(store, spaces)
+        limits = Limits(settings.max_model_bytes, settings.max_model_memory, settings.max_model_seconds)
+        onnx = Runner(limits)
+        heads = Heads(store, spaces, {**HEADS, OnnxHead.kind: OnnxHeads(onnx)})
+        translators = Translators(store, spaces, heads)
         collections = Collections(store, spaces, translators, settings.max_k, settings.max_hits)
-        return cls(settings, store, spaces, translators, collections)
+        codes = RelativeCodes(spaces, settings.max_outputs)
+        stitching = Stitching(spaces, heads, translators, codes, settings.max_outputs)
+        return cls(settings, store, spaces, heads, translators, collections, codes, stitching, onnx)
+
+    def close(self) -> None:
+        self.onnx.close()
+        self.store.close()
 
     def load(self) -> None:
         """Rebuild every index from the store; what fails here is tried again by the first search."""

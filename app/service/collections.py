@@ -9,6 +9,7 @@ import numpy as np
 from app.errors import Conflict, InvalidInput, InvalidVectors, OverLimit, WrongDimension
 from app.index import METRICS, Vectors
 from app.service.live import Live, Point
+from app.service.purposes import RETRIEVAL
 from app.service.resources import Resources
 from app.service.routes import Translation, pair_of
 from app.service.spaces import Space, Spaces
@@ -166,7 +167,7 @@ class Collections(Resources):
         elif space in (None, collection.space):
             return None
         else:
-            route = self.translators.between(space, collection.space, "retrieval")
+            route = self.translators.between(space, collection.space, RETRIEVAL)
         return self.translators.translate(route, queries)
 
     def check_leads_here(self, record: Record, collection: Collection, space: str | None) -> None:

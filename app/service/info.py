@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from app.index import FAISS_VERSION, METRICS, gpus
+from app.onnx.runner import runtime
 from app.service.pairing import CHOICES, PAIRINGS
 from app.settings import Settings
 from models.comparison import MEASURES
@@ -26,7 +27,7 @@ class Info:
     store: str
     device: Mapping[str, Any]
     index: Mapping[str, Any]
-    limits: Mapping[str, int]
+    limits: Mapping[str, int | float]
     methods: Mapping[str, Mapping[str, Any]]
     objectives: list[str]
     pairings: list[str]
@@ -37,10 +38,15 @@ class Info:
 
 
 def info(settings: Settings, media_types: list[str]) -> Info:
-    limits = ("max_body_bytes", "max_rows", "max_dim", "max_k", "max_hits", "max_requests")
+    limits = [name for name in Settings.model_fields if name.startswith("max_")]
     return Info(
         version=version("anchorage"),
-        versions={"python": platform.python_version(), "torch": torch.__version__, "faiss": FAISS_VERSION},
+        versions={
+            "python": platform.python_version(),
+            "torch": torch.__version__,
+            "faiss": FAISS_VERSION,
+            "onnxruntime": runtime(),
+        },
         store=without_secrets(settings.store),
         device={
             "cores": os.cpu_count(),
@@ -50,7 +56,7 @@ def info(settings: Settings, media_types: list[str]) -> Info:
         index={"kind": "exact", "gpus": gpus()},
         limits={name: getattr(settings, name) for name in limits},
         methods={"auto": {}} | {name: options_of(name) for name in METHODS},
-        objectives=[name for name in OBJECTIVES if name != "head"],
+        objectives=list(OBJECTIVES),
         pairings=list(PAIRINGS),
         selectors=list(CHOICES),
         metrics=list(METRICS),

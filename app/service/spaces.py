@@ -42,7 +42,7 @@ class Spaces(Resources):
     def __init__(self, store: Store, max_dim: int) -> None:
         super().__init__(store, "space")
         self.max_dim = max_dim
-        self._cached = lru_cache(maxsize=ANCHOR_SETS)(self._anchor_set)
+        self.anchor_set = lru_cache(maxsize=ANCHOR_SETS)(self._anchor_set)
 
     def put(self, name: str, wanted: Space, rows: Rows | None, if_match: str | None) -> tuple[Record, bool]:
         """Create or describe a space, upserting `rows`. OverLimit, WrongDimension, Conflict, InUse."""
@@ -80,7 +80,7 @@ class Spaces(Resources):
     def anchors(self, name: str) -> AnchorSet:
         def read(record: Record) -> AnchorSet:
             space = Space.of(record)
-            return self._cached(space.log.segments, space.dim)
+            return self.anchor_set(space.log.segments, space.dim)
 
         return self.steady(name, read)
 
@@ -110,7 +110,7 @@ class Spaces(Resources):
         """None if nothing changes."""
         if rows is not None:
             check_width(name, space, rows.vectors)
-            held = self._cached(space.log.segments, space.dim)
+            held = self.anchor_set(space.log.segments, space.dim)
             if changes(held, rows):
                 living = len((set(held.ids) - set(rows.deletes)) | set(rows.ids))
                 log = space.log.append(rows, living, self.blob)

@@ -1,10 +1,9 @@
 """Translators: fitted on demand, stored with their report, applied as one product."""
 
 import threading
-from collections.abc import Iterable, Iterator, Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import asdict, dataclass, field, replace
 from functools import lru_cache
-from hashlib import sha256
 from typing import Any
 
 import numpy as np
@@ -14,8 +13,10 @@ from anchors import AnchorSet
 from anchors.errors import NoSharedAnchors
 from app.errors import InvalidInput, InvalidVectors, SameSpace
 from app.index import LONGEST, overlong
+from app.service.heads import Heads
 from app.service.pairing import Paired, Pairing, Selection, Side, paired
 from app.service.paths import best_path, paths
+from app.service.purposes import Purpose
 from app.service.resources import Resources
 from app.service.routes import Route, Translation, fused, pair_of, worth
 from app.service.spaces import Space, Spaces, check_width
@@ -28,10 +29,8 @@ from models.errors import TooFewAnchors
 from models.estimate import Report, estimate
 
 ARTIFACTS = 64  # kept in memory
-SUFFIXES = {"retrieval": "-search"}  # of names that are given to a first use
 
 Pairs = dict[tuple[str, str], Record]  # by source and target
-LONGEST_NAME = 128
 
 
 @dataclass(frozen=True)
@@ -46,6 +45,11 @@ class Spec:
     pairing: Pairing = Pairing()
     selection: Selection | None = None
     seed: int = 0
+    head: str | None = None  # that is to agree, for the objective 'head'
+
+    @property
+    def purpose(self) -> Purpose:
+        return Purpose(self.objective, self.head)
 
     def to_value(self) -> dict[str, Any]:
         return asdict(self)
@@ -69,18 +73,16 @@ class Ranking:
     """What is worked out of all translators, at a position of the store."""
 
     position: int
-    best: dict[str, Pairs] = field(default_factory=dict)  # by objective
-    paths: dict[tuple[str, str, str], list[Record] | None] = field(
-        default_factory=dict
-    )  # source, target, objective
+    best: dict[Purpose, Pairs] = field(default_factory=dict)
+    paths: dict[tuple[str, str, Purpose], list[Record] | None] = field(default_factory=dict)
 
 
 class Translators(Resources):
-    """Each rests on its two spaces. Directed: source to target is not target to source."""
+    """Each rests on its two spaces, and on the head that it suits, if any. Source to target is not the reverse."""
 
-    def __init__(self, store: Store, spaces: Spaces) -> None:
+    def __init__(self, store: Store, spaces: Spaces, heads: Heads) -> None:
         super().__init__(store, "translator")
-        self.spaces = spaces
+        self.spaces, self.heads = spaces, heads
         self._artifact = lru_cache(maxsize=ARTIFACTS)(lambda digest: Artifact.from_bytes(self.blob(digest)))
         self._ranking = Ranking(-1)
         self._first_use: dict[tuple[str, str], threading.Lock] = {}
@@ -94,23 +96,23 @@ class Translators(Resources):
         check_two(spec.source, spec.target)
         return self.change(name, if_match, change)
 
-    def between(self, source: str, target: str, objective: str) -> Route:
-        """The best way for `objective` by its reports: a translator, or a path of several.
+    def between(self, source: str, target: str, purpose: Purpose) -> Route:
+        """The best way for `purpose` by its reports: a translator, or a path of several.
 
-        The first use fits a translator for the objective by `auto`, unless somebody has put one of the pair.
+        The first use fits a translator for it by `auto`, unless somebody has put one of the pair.
         NotFound, SameSpace, NoSharedAnchors, TooFewAnchors.
         """
         check_two(source, target)
         for space in (source, target):
             self.spaces.get(space)
         try:
-            direct = self._direct(source, target, objective)
+            direct = self._direct(source, target, purpose)
         except (NoSharedAnchors, TooFewAnchors):
-            way = self._through_others(source, target, objective)
+            way = self._through_others(source, target, purpose)
             if way is None:
                 raise
             return self.route(*way)
-        path = self._fitted_path(source, target, objective)
+        path = self._fitted_path(source, target, purpose)
         return self.route(*path) if path and worth(*path) > worth(direct) else self.route(direct)
 
     def named(self, name: str) -> Route:
@@ -126,15 +128,15 @@ class Translators(Resources):
             records,
             artifacts,
             fused([artifact.map for artifact in artifacts]),
-            any(is_stale(record, *self.ends(record)) for record in records),
+            any(map(self.is_stale, records)),
         )
 
-    def best(self, objective: str) -> Pairs:
-        """By pair of spaces, the best translator for the objective; read again when one was written.
+    def best(self, purpose: Purpose) -> Pairs:
+        """By pair of spaces, the best translator for the purpose; read again when one was written.
 
-        What was fitted for another objective by itself is no choice.
+        What a first use fitted for another is no choice.
         """
-        return self._ranked(objective).best[objective]
+        return self._ranked(purpose).best[purpose]
 
     def reaching(self, target: str) -> list[str]:
         """The spaces that a translator leads from to `target`."""
@@ -152,45 +154,50 @@ class Translators(Resources):
     def reverse_of(self, record: Record) -> Record | None:
         """The best translator of the opposite direction, if there is one."""
         source, target = pair_of(record)
-        return self.best(record.value["spec"]["objective"]).get((target, source))
+        return self.best(Purpose.of(record).on_the_way).get((target, source))
 
-    def ends(self, record: Record) -> tuple[Record, Record]:
-        """Its two spaces."""
-        source, target = pair_of(record)
-        return self.spaces.get(source), self.spaces.get(target)
+    def is_stale(self, record: Record) -> bool:
+        """Whether anchors were put or deleted since the translator was fitted, or its head replaced."""
+        source, target = map(self.spaces.get, pair_of(record))
+        if record.value["anchor_versions"] != anchors_used(source, target):
+            return True
+        head = Purpose.of(record).head
+        return head is not None and record.value["head_artifact"] != self.heads.get(head).value["artifact"]
 
-    def _direct(self, source: str, target: str, objective: str) -> Record:
+    def _direct(self, source: str, target: str, purpose: Purpose) -> Record:
         """NoSharedAnchors."""
         pair = source, target
-        if found := self.best(objective).get(pair):
+        if found := self.best(purpose).get(pair):
             return found
         with self._first_use.setdefault(pair, threading.Lock()):
-            found = self.best(objective).get(pair)
-            return found or self._first_fit(Spec(source, target, objective=objective))
+            found = self.best(purpose).get(pair)
+            return found or self._first_fit(Spec(source, target, objective=purpose.objective, head=purpose.head))
 
-    def _fitted_path(self, source: str, target: str, objective: str) -> list[Record] | None:
+    def _fitted_path(self, source: str, target: str, purpose: Purpose) -> list[Record] | None:
         """Of several translators that are fitted already, the best."""
-        ranking, asked = self._ranked(objective), (source, target, objective)
+        on_the_way, ranking = self.best(purpose.on_the_way), self._ranked(purpose)
+        asked = source, target, purpose
         if asked not in ranking.paths:
-            best = {pair: record for pair, record in ranking.best[objective].items() if pair != (source, target)}
+            last = ranking.best[purpose]
+            best = {pair: record for pair, record in on_the_way.items() if pair[1] != target}
+            best |= {pair: record for pair, record in last.items() if pair[1] == target and pair[0] != source}
             path = best_path(edges_of(best), source, target, lambda edge: worth(best[edge]))
             ranking.paths[asked] = [best[edge] for edge in path] if path else None
         return ranking.paths[asked]
 
-    def _ranked(self, objective: str) -> Ranking:
-        """As of the last write of a translator, by the objective among others."""
+    def _ranked(self, purpose: Purpose) -> Ranking:
+        """As of the last write of a translator, by the purpose among others."""
         ranking, position = self._ranking, self.store.position("translator")
         if ranking.position != position:
             ranking = self._ranking = Ranking(position)
-        if objective not in ranking.best:
-            usable = [record for record in self.all() if serves(record, objective)]
-            usable.sort(key=lambda record: merit(record, objective))
-            ranking.best[objective] = {pair_of(record): record for record in usable}
+        if purpose not in ranking.best:
+            usable = sorted(filter(purpose.served_by, self.all()), key=purpose.merit)
+            ranking.best[purpose] = {pair_of(record): record for record in usable}
         return ranking
 
-    def _through_others(self, source: str, target: str, objective: str) -> list[Record] | None:
+    def _through_others(self, source: str, target: str, purpose: Purpose) -> list[Record] | None:
         """A path of fitted translators, or else the first that shared anchors allow, if there is one."""
-        if path := self._fitted_path(source, target, objective):
+        if path := self._fitted_path(source, target, purpose):
             return path
         names = [record.name for record in self.spaces.all()]
         ids = {name: set(self.spaces.anchors(name).ids) for name in names}
@@ -200,7 +207,7 @@ class Translators(Resources):
         way = next(paths(edges_of(pairs), source, target), None)
         if way is None:
             return None
-        return [self._direct(*edge, objective) for edge in way]
+        return [self._direct(*edge, purpose if edge[1] == target else purpose.on_the_way) for edge in way]
 
     def _positions(self, pairing: Pairing) -> dict[str, int]:
         """Of the collections whose points it reads: what was written since makes another translator."""
@@ -225,13 +232,28 @@ class Translators(Resources):
         rows = merged([nothing, *Log.of(record.value["log"]).read(self.blob)])
         return AnchorSet.of(rows.ids, rows.vectors)
 
+    def _head(self, spec: Spec) -> Record | None:
+        """NotFound; InvalidInput unless it is of the target."""
+        if spec.head is None:
+            return None
+        head = self.heads.get(spec.head)
+        if spec.objective != "head" or head.value["space"] != spec.target:
+            raise InvalidInput(
+                f"a head goes with the objective 'head' and the target that it is of; head {head.name!r} is of "
+                f"{head.value['space']!r}, got the objective {spec.objective!r} and the target {spec.target!r}",
+                expected={"objective": "head", "target": head.value["space"]},
+                got={"objective": spec.objective, "target": spec.target},
+            )
+        return head
+
     def _fitted(self, name: str, current: Record | None, spec: Spec) -> Write | None:
         """None if `current` is the same translator, fitted on the same anchors."""
-        spaces = [self.spaces.get(space) for space in (spec.source, spec.target)]
+        spaces, head = [self.spaces.get(space) for space in (spec.source, spec.target)], self._head(spec)
         asked = {
             "spec": spec.to_value(),
             "anchor_versions": anchors_used(*spaces),
             "collections": self._positions(spec.pairing),
+            "head_artifact": head and head.value["artifact"],
         }
         if current and asked.items() <= current.value.items():
             return None
@@ -239,57 +261,35 @@ class Translators(Resources):
         target = self._side(spec.target, spec.pairing.target_collection)
         chosen = paired(source, target, spec.pairing, spec.selection)
         x, y = (torch.from_numpy(vectors) for vectors in (chosen.pairs.source, chosen.pairs.target))
-        done = estimate(x, y, spec.method, spec.objective, spec.options, spec.seed)
+        agreeing = self.heads.of(head) if head else None
+        done = estimate(x, y, spec.method, spec.objective, spec.options, spec.seed, agreeing)
         artifact = Artifact(done.method.map_, done.score, done.confidence, done.calibration).to_bytes()
         digest = digest_of(artifact)
         report = FittedReport.of(done.report, chosen)
+        on = [*spaces, head] if head else spaces
         return Write(
             "translator",
             name,
             current.position if current else 0,
             {**asked, "automatic": False, "artifact": digest, "report": report.to_dict()},
-            rests_on=tuple(("space", space.name) for space in spaces),
-            born={("space", space.name): space.created_at for space in spaces},
+            rests_on=tuple((record.kind, record.name) for record in on),
+            born={(record.kind, record.name): record.created_at for record in on},
             blobs={digest: artifact},
             refers=frozenset([digest]),
         )
 
     def _first_fit(self, spec: Spec) -> Record:
         """Under the first name that is free or names a translator of the pair; none is ever replaced."""
-        for name in names_for(spec.source, spec.target, spec.objective):
+        for name in spec.purpose.names(spec.source, spec.target):
 
             def change(current: Record | None, name: str = name) -> Write | None:
                 write = None if current else self._fitted(name, current, spec)
                 return write and replace(write, value={**(write.value or {}), "automatic": True})
 
             record, _ = self.change(name, None, change)
-            if pair_of(record) == (spec.source, spec.target) and serves(record, spec.objective):
+            if pair_of(record) == (spec.source, spec.target) and spec.purpose.served_by(record):
                 return record
         raise self.contended(name)
-
-
-def names_for(source: str, target: str, objective: str) -> Iterator[str]:
-    """The plain name, and one that nobody has chosen for other spaces."""
-    plain = f"{source}-to-{target}{SUFFIXES.get(objective, '')}"
-    mark = sha256(f"{source}/{target}/{objective}".encode()).hexdigest()[:8]
-    if len(plain) <= LONGEST_NAME:
-        yield plain
-    yield f"{plain[: LONGEST_NAME - 9]}-{mark}"
-
-
-def serves(record: Record, objective: str) -> bool:
-    """Fitted for it, or put by somebody, who then wants it used for everything."""
-    return record.value["spec"]["objective"] == objective or not record.value["automatic"]
-
-
-def merit(record: Record, objective: str) -> tuple[bool, bool, float]:
-    """A map to the mean comes last, and what a first use fitted after what somebody has put.
-
-    The interval's lower end counts, so that few anchors do not pass for good ones.
-    """
-    report = record.value["report"]
-    figure = "mrr" if objective == "retrieval" else "r2"
-    return report["method"] != "mean", not record.value["automatic"], report["quality"][figure]["low"]
 
 
 def enough(shared: Set[str]) -> bool:
@@ -307,11 +307,6 @@ def edges_of(pairs: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
 def anchors_used(source: Record, target: Record) -> dict[str, int]:
     """The versions of the two anchor sets: a translator fitted on others is stale."""
     return {side: Space.of(record).anchors_version for side, record in (("source", source), ("target", target))}
-
-
-def is_stale(record: Record, source: Record, target: Record) -> bool:
-    """Whether anchors were put or deleted since the translator was fitted."""
-    return bool(record.value["anchor_versions"] != anchors_used(source, target))
 
 
 def check_two(source: str, target: str) -> None:

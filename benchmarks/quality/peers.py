@@ -4,7 +4,7 @@ Of the `latentis` package (0.0.8) the installed code is used where it can be imp
 compared by raw cosine, as it does; the other maps by raw and by centred cosine, whichever is better per pair.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from importlib import import_module
 from typing import Any
@@ -156,10 +156,10 @@ MAPS = [*FORMULAS, *PLAIN]
 RETRIEVAL = [*MAPS, *(f"{name}_centred" for name in PLAIN), "relative", "relative_centred"]
 
 
-def maps(x: np.ndarray, y: np.ndarray) -> dict[str, Map]:
-    """Every peer that translates, fitted on anchors x (n, d1), y (n, d2)."""
+def maps(x: np.ndarray, y: np.ndarray, names: Sequence[str] = MAPS) -> dict[str, Map]:
+    """The peers that translate, fitted on anchors x (n, d1), y (n, d2)."""
     found = {name: partial(packaged, name) for name in FORMULAS} if package() else FORMULAS
-    return {name: fit(x, y) for name, fit in (found | PLAIN).items()}
+    return {name: (found | PLAIN)[name](x, y) for name in names}
 
 
 # scores

@@ -37,8 +37,7 @@ def done(lines: list[Line]) -> dict[Task, set[str]]:
     """By task, what has figures: "peers" and "us <objective>"."""
     found: dict[Task, set[str]] = {}
     for line in lines:
-        task = Task(line.file, line.source, line.target, line.anchors, line.draw)
-        found.setdefault(task, set()).add(line.method if line.method.startswith("us ") else "peers")
+        found.setdefault(Task.of(line), set()).add(line.method if line.method.startswith("us ") else "peers")
     return found
 
 

@@ -2,11 +2,12 @@
 
 import time
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from dataclasses import dataclass
 from multiprocessing import get_context
 from pathlib import Path
+from typing import Any
 
 import torch
 from threadpoolctl import threadpool_limits
@@ -52,17 +53,29 @@ def alone() -> None:
 
 
 def measure(todo: list[Work], options: Namespace, path: Path) -> None:
-    """A task that fails is reported, and tried again by the next run."""
-    state, started = results.state(), time.monotonic()
-    with ProcessPoolExecutor(options.jobs, get_context("spawn"), alone) as pool:
-        running = {pool.submit(figures, work.task, work.methods, options.budget, state): work for work in todo}
+    state = results.state()
+    calls = [(work.task, work.methods, options.budget, state) for work in todo]
+    in_processes(figures, calls, options.jobs, path, in_short)
+
+
+def in_processes(
+    figures: Callable[..., list[Line]],
+    calls: Sequence[tuple[Any, ...]],
+    jobs: int,
+    path: Path,
+    shown: Callable[[list[Line]], str],
+) -> None:
+    """`figures` of each of `calls`, which begin with a task; what fails is told, and is tried again next time."""
+    started = time.monotonic()
+    with ProcessPoolExecutor(jobs, get_context("spawn"), alone) as pool:
+        running = {pool.submit(figures, *call): call[0] for call in calls}
         for number, future in enumerate(as_completed(running), 1):
-            failure, task = future.exception(), running[future].task
+            failure, task = future.exception(), running[future]
             lines = [] if failure else future.result()
             results.append(path, lines)
-            left = (time.monotonic() - started) / number * (len(todo) - number)
-            said = f"{type(failure).__name__}: {failure}" if failure else in_short(lines)
-            print(f"[{number}/{len(todo)}, {left / 60:.0f} min left] {task}: {said}", flush=True)
+            left = (time.monotonic() - started) / number * (len(calls) - number)
+            said = f"{type(failure).__name__}: {failure}" if failure else shown(lines)
+            print(f"[{number}/{len(calls)}, {left / 60:.0f} min left] {task}: {said}", flush=True)
 
 
 def in_short(lines: list[Line]) -> str:

@@ -10,8 +10,8 @@ import torch
 
 from benchmarks.quality import measures, peers
 from benchmarks.quality.data import Head, Spaces, spaces
-from models.distilled import LinearHead
 from models.estimate import Estimated, estimate
+from models.heads import LinearHead
 
 STITCHING = ("reconstruction", "head")  # our objectives that are judged by accuracy
 OBJECTIVES = ("retrieval", *STITCHING)
@@ -27,6 +27,11 @@ class Task:
     anchors: int
     draw: int
 
+    @classmethod
+    def of(cls, line: "Line") -> Self:
+        """What it is a figure of."""
+        return cls(line.file, line.source, line.target, line.anchors, line.draw)
+
     def __str__(self) -> str:
         return f"{self.file} {self.source}-{self.target} {self.anchors} anchors, draw {self.draw}"
 
@@ -41,7 +46,7 @@ class Line:
     anchors: int
     draw: int
     method: str  # a peer's name, or "us " and the objective
-    metric: str  # mrr, class_hit or accuracy
+    metric: str  # mrr, class_hit, accuracy or mse
     value: float
     seconds: float = 0.0
     chosen: str = ""

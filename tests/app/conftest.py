@@ -1,14 +1,18 @@
-"""The stores under test: SQLite files, and real Redis servers of our own."""
+"""The stores under test: SQLite files, and real Redis servers of our own. ONNX models, node by node."""
 
 import shutil
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
+import numpy as np
+import onnx
 import pytest
 import redis
+from onnx import TensorProto, helper, numpy_helper
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
@@ -121,3 +125,59 @@ def store(store_url: str) -> Iterator[Store]:
     store = open_store(store_url)
     yield store
     store.close()
+
+
+OnnxModel = Callable[..., onnx.ModelProto]
+
+
+def model_of(
+    nodes: Sequence[onnx.NodeProto],
+    constants: Mapping[str, Any] = {},
+    x: onnx.ValueInfoProto | None = None,
+    y: onnx.ValueInfoProto | None = None,
+    opset: int = 17,
+    domains: Sequence[str] = (),
+) -> onnx.ModelProto:
+    floats = [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["n", 4]) for name in "xy"]
+    tensors = [numpy_helper.from_array(np.asarray(value), name) for name, value in constants.items()]
+    graph = helper.make_graph(nodes, "graph", [x or floats[0]], [y or floats[1]], tensors)
+    versions = [helper.make_opsetid("", opset), *(helper.make_opsetid(domain, 1) for domain in domains)]
+    return helper.make_model(graph, opset_imports=versions, ir_version=9)
+
+
+@pytest.fixture(scope="session")
+def onnx_model() -> OnnxModel:
+    """onnx_model(nodes, constants={}, ...): from x, FLOAT (n, 4), to y, FLOAT (n, 4) unless it says otherwise."""
+    return model_of
+
+
+@pytest.fixture(scope="session")
+def endless_onnx() -> bytes:
+    """x, and a loop that counts without end."""
+    number, truth = (helper.make_tensor_value_info(name, kind, []) for name, kind in (("i", 7), ("on", 9)))
+    count = helper.make_tensor_value_info("c", TensorProto.FLOAT, ["n", 4])
+    body = helper.make_graph(
+        [helper.make_node("Identity", ["on"], ["still"]), helper.make_node("Add", ["c", "c"], ["d"])],
+        "body",
+        [number, truth, count],
+        [helper.make_tensor_value_info(n, k, s) for n, k, s in (("still", 9, []), ("d", 1, ["n", 4]))],
+    )
+    return model_of(
+        [helper.make_node("Loop", ["", "go", "x"], ["y"], body=body)], {"go": True}
+    ).SerializeToString()
+
+
+@pytest.fixture(scope="session")
+def growing_onnx() -> bytes:
+    """x; on the way there, if a number of it is above 1000, 16 GB are laid out."""
+    nodes = [
+        helper.make_node("ReduceMax", ["x"], ["top"], keepdims=0),
+        helper.make_node("Greater", ["top", "high"], ["above"]),
+        helper.make_node("Where", ["above", "large", "small"], ["shape"]),
+        helper.make_node("Expand", ["top", "shape"], ["wide"]),
+        helper.make_node("ReduceMin", ["wide"], ["least"], keepdims=0),
+        helper.make_node("Sub", ["least", "top"], ["zero"]),
+        helper.make_node("Add", ["x", "zero"], ["y"]),
+    ]
+    constants = {"high": np.float32(1000), "large": np.array([4_000_000_000]), "small": np.array([4])}
+    return model_of(nodes, constants).SerializeToString()

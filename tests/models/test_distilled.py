@@ -8,9 +8,10 @@ from sklearn.linear_model import LinearRegression, LogisticRegression
 from torch.nn.functional import log_softmax
 
 from models.affine import Affine
-from models.distilled import Distilled, LinearHead, whitener
+from models.distilled import Distilled, whitener
 from models.errors import DimensionMismatch, TooFewAnchors
 from models.folds import Folds
+from models.heads import LinearHead
 from models.registry import MAPS
 from models.ridge import Ridge
 
@@ -32,7 +33,7 @@ def task(n, d1=12, d2=24, classes=3, seed=0):
 
 def divergence(head, y, translated):
     """Mean KL of a head's answers to y and to translations."""
-    native, stitched = log_softmax(head(y), 1), log_softmax(head(translated), 1)
+    native, stitched = log_softmax(head.raw(y), 1), log_softmax(head.raw(translated), 1)
     return float((native.exp() * (native - stitched)).sum(1).mean())
 
 
@@ -79,16 +80,15 @@ def test_the_map_is_affine():
 @pytest.mark.parametrize(("n", "d1"), [(300, 12), (15, 20)])
 def test_without_a_start_it_is_the_logistic_regression_of_scikit_learn(n, d1, penalty):
     x, y, fresh_x, _, head = task(n, d1)
-    wanted = softmax(head(y).numpy(), axis=1)
+    wanted = softmax(head.raw(y).numpy(), axis=1)
     mean, directions = x.mean(0), shrunk_whitening(x.numpy(), 0.1)
     white, fresh = ((v - mean).numpy() @ directions for v in (x, fresh_x))
     # a soft answer is one weighted row for each class; the mean over n and the penalty are one inverse strength
     rows, labels = np.repeat(white, 3, axis=0), np.tile(np.arange(3), n)
     regression = LogisticRegression(C=1 / (2 * n * penalty), tol=1e-10, max_iter=5000)
     regression.fit(rows, labels, sample_weight=wanted.ravel())
-    answers = softmax(
-        head(Distilled(head, penalty, 1.0, 0.0, shrinkage=0.1).fit(x, y).transform(fresh_x)).numpy(), axis=1
-    )
+    method = Distilled(head, penalty, 1.0, 0.0, shrinkage=0.1).fit(x, y)
+    answers = softmax(head.raw(method.transform(fresh_x)).numpy(), axis=1)
     assert np.allclose(answers, regression.predict_proba(fresh), atol=5e-3)
 
 
@@ -113,10 +113,10 @@ def test_the_whitener_is_that_of_numpy(n, d1, shrinkage):
 def test_hot_answers_are_the_least_squares_of_the_logits(start):
     x, y, fresh_x, _, head = task(400)
     method = Distilled(head, 1e-10, 100.0, start).fit(x, y)
-    squares = LinearRegression().fit(x.numpy(), centred(head(y)).numpy())
+    squares = LinearRegression().fit(x.numpy(), centred(head.raw(y)).numpy())
     expected = torch.from_numpy(squares.predict(fresh_x.numpy()))
     # softmax is linear in logits / T up to the square of these
-    torch.testing.assert_close(centred(head(method.transform(fresh_x))), expected, atol=0.25, rtol=0)
+    torch.testing.assert_close(centred(head.raw(method.transform(fresh_x))), expected, atol=0.25, rtol=0)
     assert expected.abs().max() > 5
 
 
@@ -133,7 +133,7 @@ def test_hardly_allowed_to_change_it_is_the_ridge_up_to_a_shift_of_the_answers(s
 def test_hardly_allowed_to_change_its_answers_are_a_share_of_the_ridges(start):
     x, y, fresh_x, _, head = task(200)
     method, ridge = Distilled(head, HUGE, 1.0, start).fit(x, y), Ridge(1e-3).fit(x, y)
-    left = head(method.transform(fresh_x)) - start * head(ridge.transform(fresh_x))
+    left = head.raw(method.transform(fresh_x)) - start * head.raw(ridge.transform(fresh_x))
     torch.testing.assert_close(left, left[:1].expand_as(left), atol=1e-2, rtol=0)
 
 
@@ -141,7 +141,7 @@ def test_hardly_allowed_to_change_its_answers_are_a_share_of_the_ridges(start):
 def test_the_mean_answer_to_the_anchors_is_kept(start, penalty):
     x, y, _, _, head = task(200)
     method = Distilled(head, penalty, 1.0, start).fit(x, y)
-    native, stitched = (torch.softmax(head(v), 1).mean(0) for v in (y, method.transform(x)))
+    native, stitched = (torch.softmax(head.raw(v), 1).mean(0) for v in (y, method.transform(x)))
     # the gradient along the shift, which nothing penalises
     torch.testing.assert_close(stitched, native, atol=2e-4, rtol=0)
 

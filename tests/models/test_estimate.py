@@ -6,9 +6,9 @@ from functools import cache
 import pytest
 import torch
 
-from models.distilled import LinearHead
 from models.estimate import Tried, chosen, cross_fitted, estimate, judged, trials
 from models.folds import Folds
+from models.heads import LinearHead
 from models.identity import Identity
 from models.mean import Mean
 from models.objectives import OBJECTIVES, Reconstruction, Retrieval
@@ -317,7 +317,7 @@ def test_the_figures_of_a_fold_are_of_the_candidate_that_the_others_choose():
     first, second = Ridge(1e-3), Orthogonal()
     own = folds.inside(0).double()
     # the second is better in fold 0 alone, so the other folds choose the first
-    crossed = cross_fitted([tried(first, 5 * own), tried(second, 1 - own)], folds)
+    crossed, _ = cross_fitted([tried(first, 5 * own), tried(second, 1 - own)], folds)
     trial = first.trial(folds, 0)
     alone = judged(trial, similarities(trial, [Score()])[0])
     assert torch.equal(crossed.error[: len(alone.error)], alone.error)
@@ -326,7 +326,7 @@ def test_the_figures_of_a_fold_are_of_the_candidate_that_the_others_choose():
 
 def test_figures_are_of_one_partition_of_the_anchors():
     folds = Folds(normals(0, 60, 3), normals(1, 60, 3), 0)
-    crossed = cross_fitted([tried(Orthogonal(), torch.ones(60))], folds)
+    crossed, _ = cross_fitted([tried(Orthogonal(), torch.ones(60))], folds)
     assert folds.repeats > 1
     assert all(values.shape[0] == 60 for values in vars(crossed).values())
 

@@ -1,17 +1,21 @@
 """What a choice minimises, row by row against formulas of SciPy and plain loops."""
 
 import math
+from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
-from scipy.special import logsumexp, rel_entr, softmax
+from scipy.special import expit, logsumexp, rel_entr, softmax
+from sklearn.metrics import r2_score
 
 from models.base import Trial
-from models.distilled import Distilled, LinearHead
+from models.distilled import Distilled
 from models.errors import InvalidOption, UnknownMethod
 from models.estimate import estimate
 from models.folds import Folds
+from models.heads import ACTIVATIONS, LinearHead, MlpHead
 from models.measures import AMONG, TEMPERATURES, cosines
 from models.objectives import OBJECTIVES, Agreement, Reconstruction, Retrieval, objective_named
 from models.orthogonal import Orthogonal
@@ -93,27 +97,61 @@ def test_without_variance_the_squared_error_is_bare(normal):
 def test_agreement_is_the_kl_divergence_of_scipy(shape, tried, head):
     folds, trial, similarity, alone = tried(*shape)
     decide = head(shape[2])
-    native, stitched = (decide(v).numpy() for v in reversed(held_out(folds, alone)))
+    native, stitched = (decide.raw(v).numpy() for v in reversed(held_out(folds, alone)))
     loss = Agreement(decide).of(trial, similarity, folds)[0, :, 0].numpy()
-    assert np.allclose(loss, divergence(native, stitched), rtol=1e-3, atol=1e-5)
+    assert np.allclose(loss, softened("softmax", native, stitched), rtol=1e-3, atol=1e-5)
 
 
-def divergence(native, stitched):
-    """Of logits (g, c), once as they are and four times that of their halves."""
-    warm, soft = (rel_entr(softmax(native / t, axis=1), softmax(stitched / t, axis=1)).sum(1) for t in (1, 2))
+def softened(activation, native, stitched):
+    """Of raw answers (g, c), once as they are and four times that of their halves."""
+    warm, soft = (SLOW[activation](*(ANSWERS[activation](v / t) for v in (native, stitched))) for t in (1, 2))
     return warm + 4 * soft
 
 
+ANSWERS = {"softmax": partial(softmax, axis=1), "sigmoid": expit, "none": np.asarray}
+SLOW = {  # from what a head answers
+    "softmax": lambda native, stitched: rel_entr(native, stitched).sum(1),
+    "sigmoid": lambda native, stitched: (rel_entr(native, stitched) + rel_entr(1 - native, 1 - stitched)).sum(1),
+    "none": lambda native, stitched: np.square(native - stitched).sum(1),
+}
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
 @pytest.mark.parametrize(("n", "d"), [(60, 8), (12, 20)])
-def test_agreement_takes_any_function_of_full_vectors(n, d, tried):
+def test_agreement_takes_any_head_of_full_vectors(n, d, activation, tried, normal):
     folds, trial, similarity, alone = tried(n, d, d)
-    curved = torch.nn.Sequential(torch.nn.Linear(d, 5), torch.nn.Tanh(), torch.nn.Linear(5, 3)).requires_grad_(
-        False
-    )
-    predicted, y = held_out(folds, alone)
-    native, stitched = (curved(v.float()).numpy() for v in (y, predicted))
+    tensors = {"0.weight": normal(5, d) / d**0.5, "0.bias": normal(5), "2.weight": normal(3, 5)}
+    curved = MlpHead(("linear", "tanh", "linear"), tensors, activation)
+    native, stitched = (curved.raw(v).numpy() for v in reversed(held_out(folds, alone)))
     loss = Agreement(curved).of(trial, similarity, folds)[0, :, 0].numpy()
-    assert np.allclose(loss, divergence(native, stitched), rtol=1e-3, atol=1e-5)
+    assert np.allclose(loss, softened(activation, native, stitched), rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("activation", ACTIVATIONS)
+def test_a_head_that_is_translated_exactly_agrees_in_everything(activation, make_pair, head):
+    x, y, *_ = make_pair(60, 8, 12)
+    goal = Agreement(replace(head(12), activation=activation))
+    folds = Folds(x, y, 0)
+    trials = [Orthogonal().trial(folds, fold) for fold in range(folds.parts)]
+    assert goal.quality(trials, folds, 0)["agreement"].mean == pytest.approx(1, abs=1e-6)
+
+
+def test_the_agreement_of_a_classifier_is_the_share_of_rows_that_keep_their_label(tried, head):
+    folds, trial, _, alone = tried(60, 8, 8)
+    decide = head(8)
+    native, stitched = (decide(v).argmax(1) for v in reversed(held_out(folds, alone)))
+    figure = Agreement(decide).quality([trial], folds, 0)["agreement"]
+    assert figure.mean == pytest.approx(float((native == stitched).double().mean()))
+
+
+def test_the_agreement_of_values_is_their_r2(tried, head):
+    folds, trial, _, alone = tried(60, 8, 8)
+    decide = replace(head(8), activation="none")
+    native, stitched = (decide(v).numpy() for v in reversed(held_out(folds, alone)))
+    figure = Agreement(decide).quality([trial], folds, 0)["agreement"]
+    expected = r2_score(native, stitched, multioutput="variance_weighted")
+    assert figure.mean == pytest.approx(expected, rel=1e-3)
+    assert figure.low < figure.mean < figure.high
 
 
 @pytest.mark.parametrize(("n", "d2"), [(60, 8), (60, 12), (200, 8)])
@@ -194,12 +232,21 @@ def test_what_is_passed_over_is_a_method(name):
     assert OBJECTIVES[name].passed_over <= METHODS.keys()
 
 
-def test_only_a_linear_head_is_distilled(head):
+def test_a_single_sigmoid_is_distilled_as_two_logits(head, normal):
+    coin = LinearHead(normal(1, 8), normal(1), "sigmoid")
+    two = Agreement(coin).methods()[0].head
+    y = normal(20, 8)
+    torch.testing.assert_close(two(y)[:, 1:], coin(y))
+
+
+def test_only_a_linear_classifier_is_distilled(head):
     decide = head(8)
     variants = Agreement(decide).methods()
     assert variants
     assert all(isinstance(method, Distilled) and method.head is decide for method in variants)
-    assert Agreement(lambda y: y[:, :3]).methods() == []
+    assert Agreement(replace(decide, activation="sigmoid")).methods() == []  # three labels that may all be true
+    assert Agreement(replace(decide, activation="none")).methods() == []
+    assert Agreement(MlpHead(("linear",), {"0.weight": decide.weight})).methods() == []
     assert Retrieval().methods() == Reconstruction().methods() == []
 
 

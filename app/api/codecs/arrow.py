@@ -1,7 +1,7 @@
 """`application/vnd.apache.arrow.stream`: one table with the columns id, vector, payload."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -39,7 +39,7 @@ class ArrowCodec:
 
     def encode(self, fields: Fields) -> tuple[bytes, dict[str, str]]:
         columns = hits(fields["results"]) if "results" in fields else rows(fields)
-        others = {k: v for k, v in fields.items() if k not in (*COLUMNS.values(), "confidence", "results")}
+        others = {k: v for k, v in fields.items() if k != "results" and k not in WRITTEN}
         table = pa.table(columns).replace_schema_metadata({k: orjson.dumps(v) for k, v in others.items()})
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, table.schema) as stream:
@@ -122,16 +122,8 @@ def payload_of(payload: Any, row: int) -> Any:
 
 
 def rows(fields: Fields) -> dict[str, pa.Array]:
-    columns: dict[str, pa.Array] = {}
-    if "ids" in fields:
-        columns["id"] = pa.array(fields["ids"], pa.string())
-    if "vectors" in fields:
-        columns["vector"] = vector_column(fields["vectors"])
-    if "payloads" in fields:
-        columns["payload"] = pa.array([text(payload) for payload in fields["payloads"]], pa.string())
-    if "confidence" in fields:
-        columns["confidence"] = pa.array(fields["confidence"], pa.float32())
-    return columns
+    """One row a vector."""
+    return {name: write(fields[field]) for field, (name, write) in WRITTEN.items() if field in fields}
 
 
 def hits(results: list[list[dict[str, Any]]]) -> dict[str, pa.Array]:
@@ -139,11 +131,11 @@ def hits(results: list[list[dict[str, Any]]]) -> dict[str, pa.Array]:
     flat = [hit for result in results for hit in result]
     columns = {
         "query": pa.array([number for number, result in enumerate(results) for _ in result], pa.int32()),
-        "id": pa.array([hit["id"] for hit in flat], pa.string()),
+        "id": text_column([hit["id"] for hit in flat]),
         "score": pa.array([hit["score"] for hit in flat], pa.float32()),
     }
     if flat and "payload" in flat[0]:
-        columns["payload"] = pa.array([text(hit["payload"]) for hit in flat], pa.string())
+        columns["payload"] = text_column([text(hit["payload"]) for hit in flat])
     if flat and "vector" in flat[0]:
         columns["vector"] = vector_column(np.stack([hit["vector"] for hit in flat]))
     return columns
@@ -153,5 +145,29 @@ def vector_column(vectors: NDArray[np.float32]) -> pa.Array:
     return pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
 
 
+def tensor_column(outputs: NDArray[np.float32]) -> pa.Array:
+    """outputs (n, ...): vectors where there is one more axis, else fixed-shape tensors."""
+    if outputs.ndim == 2:
+        return vector_column(outputs)
+    return pa.FixedShapeTensorArray.from_numpy_ndarray(np.ascontiguousarray(outputs))
+
+
+def text_column(texts: list[str | None]) -> pa.Array:
+    return pa.array(texts, pa.string())
+
+
 def text(payload: Any) -> str | None:
     return None if payload is None else orjson.dumps(payload).decode()
+
+
+Column = Callable[[Any], pa.Array]
+WRITTEN: Mapping[str, tuple[str, Column]] = {  # the fields of an answer that are columns, and their names there
+    "ids": ("id", text_column),
+    "vectors": ("vector", vector_column),
+    "payloads": ("payload", lambda payloads: text_column([text(payload) for payload in payloads])),
+    "confidence": ("confidence", lambda confidence: pa.array(confidence, pa.float32())),
+    "labels": ("label", text_column),
+    "probabilities": ("probabilities", tensor_column),
+    "outputs": ("output", tensor_column),
+    "top": ("top", pa.array),
+}

@@ -120,16 +120,41 @@ def unreadable(body: bytes, error: Exception) -> MalformedBody | InvalidVectors:
     return MalformedBody(f"the body has NaN, Infinity, a number beyond 64 bits or broken Unicode: {error}")
 
 
-def from_base64(fields: Mapping[str, Any]) -> NDArray[Any]:
-    """{"base64": little-endian rows, "dtype": one of DTYPES, "shape": [n, d]}. InvalidVectors."""
+def array_of(value: Any) -> NDArray[np.float32]:
+    """Of any rank, from nested lists of numbers or from base64. ValueError."""
+    if isinstance(value, Mapping):
+        try:
+            return from_base64(value, rank=None).astype(np.float32)
+        except InvalidVectors as error:
+            raise ValueError(str(error)) from error
+    if not isinstance(value, list) or not leaves(value) <= {int, float}:
+        raise ValueError(
+            'an array is numbers in nested lists, or {"base64": ..., "dtype": "<f4", "shape": [...]}, '
+            f"got {value!r:.40}"
+        )
+    with np.errstate(over="ignore"):
+        return np.asarray(value, np.float64).astype(np.float32)
+
+
+def leaves(value: list[Any]) -> set[type]:
+    """The types of what stands in nested lists."""
+    kinds = set(map(type, value))
+    inner = (leaves(part) for part in value if type(part) is list)
+    return kinds - {list} | set().union(*inner) if list in kinds else kinds
+
+
+def from_base64(fields: Mapping[str, Any], rank: int | None = 2) -> NDArray[Any]:
+    """{"base64": little-endian numbers, "dtype": one of DTYPES, "shape": [n, d], or any}. InvalidVectors."""
     shape, dtype, text = fields.get("shape"), fields.get("dtype", "<f4"), fields.get("base64")
     whole = isinstance(shape, list) and all(type(size) is int and size >= 0 for size in shape)
-    if not (isinstance(text, str) and dtype in DTYPES and whole and len(shape) == 2):  # type: ignore[arg-type]
+    fits = whole and rank in (None, len(shape))  # type: ignore[arg-type]
+    if not (isinstance(text, str) and dtype in DTYPES and fits):
         raise InvalidVectors(
             f'binary vectors are {{"base64": text, "dtype": one of {list(DTYPES)}, "shape": [n, d]}}, '
             f"got dtype {dtype!r} and shape {shape!r}"
         )
-    check_shape(shape)  # type: ignore[arg-type]
+    if rank == 2:
+        check_shape(shape)  # type: ignore[arg-type]
     try:
         data = b64decode(text, validate=True)
     except ValueError as error:

@@ -19,7 +19,7 @@ REAL = re.compile(r"[<>|=]?([iu][1248]|f(2|4|8|16))")
 
 
 class NpyCodec:
-    """Other fields are query parameters on the way in and `Anchorage-…` headers on the way out."""
+    """Other fields are query parameters in and `Anchorage-…` headers out, where the first array is the body."""
 
     media_type = "application/x-npy"
 
@@ -38,10 +38,10 @@ class NpyCodec:
         return {**query, "vectors": matrix(values)}
 
     def encode(self, fields: Fields) -> tuple[bytes, dict[str, str]]:
-        vectors = np.ascontiguousarray(fields["vectors"])
-        write_array_header_1_0(header := io.BytesIO(), header_data_from_array_1_0(vectors))
+        array = np.ascontiguousarray(next(value for value in fields.values() if isinstance(value, np.ndarray)))
+        write_array_header_1_0(header := io.BytesIO(), header_data_from_array_1_0(array))
         others = {name: value for name, value in fields.items() if isinstance(value, str | int)}
-        return b"".join([header.getvalue(), vectors.data]), {
+        return b"".join([header.getvalue(), array.data]), {
             header_name(name): quote(str(value)) for name, value in others.items()
         }
 

@@ -12,8 +12,6 @@ from app.store import Record
 from models.objectives import OBJECTIVES
 from models.registry import METHODS
 
-WITHOUT_HEAD = [name for name in OBJECTIVES if name != "head"]
-
 
 class PairingIn(In):
     """How anchors are matched: by `ids`, by few shared ids and what they induce, or without any.
@@ -39,7 +37,8 @@ class TranslatorIn(In):
     source: Name
     target: Name
     method: Annotated[str, Field(json_schema_extra={"enum": ["auto", *METHODS]})] = "auto"
-    objective: Annotated[str, Field(json_schema_extra={"enum": WITHOUT_HEAD})] = "retrieval"
+    objective: Annotated[str, Field(json_schema_extra={"enum": list(OBJECTIVES)})] = "retrieval"
+    head: Annotated[Name | None, Field(description="that is to agree, for the objective 'head'")] = None
     options: dict[str, JsonValue] = {}
     pairing: PairingIn = PairingIn()
     anchors: SelectionIn | None = None
@@ -55,6 +54,7 @@ class TranslatorIn(In):
             Pairing(**vars(self.pairing)),
             Selection(**vars(self.anchors)) if self.anchors else None,
             self.seed,
+            self.head,
         )
 
 
@@ -95,6 +95,7 @@ class TranslatorOut(ResourceOut):
     target: str
     method: str
     objective: str
+    head: str | None = None
     options: dict[str, JsonValue]
     pairing: Pairing
     anchors: Selection | None

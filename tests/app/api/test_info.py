@@ -7,6 +7,7 @@ import pytest
 from anchors import SELECTORS
 from app.index import METRICS
 from app.service.pairing import PAIRINGS, PROTOTYPES
+from app.settings import Settings
 from models.comparison import MEASURES
 from models.objectives import OBJECTIVES
 from models.registry import METHODS
@@ -16,7 +17,7 @@ def test_info_names_what_requests_may_use(client):
     body = client.get("/v1/info").json()
     assert list(body["methods"]) == ["auto", *METHODS]
     assert (body["objectives"], body["metrics"]) == (
-        [name for name in OBJECTIVES if name != "head"],
+        list(OBJECTIVES),
         list(METRICS),
     )
 
@@ -48,7 +49,8 @@ def test_info_lists_the_media_types(client):
 
 
 def test_info_shows_the_limits_in_force(make_client):
-    limits = {"max_body_bytes": 5000, "max_rows": 4, "max_dim": 3, "max_k": 2, "max_hits": 9, "max_requests": 7}
+    named = [name for name in Settings.model_fields if name.startswith("max_")]
+    limits = {name: 3 + number for number, name in enumerate(named)}
     with make_client(**limits) as client:
         assert client.get("/v1/info").json()["limits"] == limits
 
@@ -56,7 +58,7 @@ def test_info_shows_the_limits_in_force(make_client):
 def test_info_names_versions_and_devices(client):
     body = client.get("/v1/info").json()
     assert body["version"] == version("anchorage")
-    assert set(body["versions"]) == {"python", "torch", "faiss"}
+    assert set(body["versions"]) == {"python", "torch", "faiss", "onnxruntime"}
     assert body["device"]["cores"] >= 1
 
 

@@ -10,13 +10,14 @@ from hypothesis import strategies as st
 
 from anchors.errors import NoSharedAnchors
 from app.service.paths import LONGEST, best_path, paths
+from app.service.purposes import RECONSTRUCTION
 from app.service.routes import fused, worth
 from app.service.spaces import Space
 from app.service.translators import Spec, edges_of
 from app.store.rows import Rows
 from models.affine import Affine
 
-USE = "reconstruction"  # what `translate` uses translators for
+USE = RECONSTRUCTION  # what `translate` uses translators for
 
 CLOSE = {"rtol": 1e-4, "atol": 1e-4}
 

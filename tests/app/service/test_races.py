@@ -5,10 +5,11 @@ import pytest
 
 from app.errors import CorruptStore, InvalidVectors, OverLimit
 from app.service.spaces import Space
+from app.service.purposes import RECONSTRUCTION
 from app.service.translators import Spec
 from app.store.rows import Log, Rows
 
-USE = "reconstruction"  # what `translate` uses translators for
+USE = RECONSTRUCTION  # what `translate` uses translators for
 
 
 def rows(ids, start=1.0, deletes=()):
@@ -60,7 +61,7 @@ def test_a_first_use_never_replaces_a_translator(services, put_space):
     put_space(services, "a", seed=1)
     put_space(services, "b", seed=2)
     services.translators.put("a-to-b", Spec("a", "b", "ridge"), None)
-    services.translators._first_fit(Spec("a", "b", objective=USE))  # as if it had looked before the put
+    services.translators._first_fit(Spec("a", "b", objective=USE.objective))  # as if it had looked before the put
     assert services.translators.get("a-to-b").value["spec"]["method"] == "ridge"
 
 
@@ -71,7 +72,7 @@ def test_a_translator_of_few_anchors_does_not_outrank_an_honest_one(services, pu
     services.translators.between("a", "b", USE)
     for seed, name in enumerate("ab"):
         put_space(services, name, seed=seed)
-    services.translators.put("good", Spec("a", "b", objective=USE), None)
+    services.translators.put("good", Spec("a", "b", objective=USE.objective), None)
     assert services.translators.between("a", "b", USE).named["path"] == ["good"]
 
 

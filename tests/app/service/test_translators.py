@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 
 from app.errors import NotFound, SameSpace
-from app.service.translators import LONGEST_NAME, Spec
+from app.service.purposes import LONGEST_NAME, RECONSTRUCTION
+from app.service.translators import Spec
 
-USE = "reconstruction"  # what `translate` uses translators for
+USE = RECONSTRUCTION  # what `translate` uses translators for
 
 THREADS = 16
 

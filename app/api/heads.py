@@ -1,0 +1,65 @@
+"""/v1/heads and /v1/stitch."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Response
+
+from app.api.bodies import ALL, Answers, Body, Reply, answers, problems
+from app.api.deps import Cursor, IfMatch, Limit, NamePath, ServicesDep, tagged
+from app.api.schemas.heads import HeadIn, HeadOut, HeadPage, StitchIn, StitchOut
+
+router = APIRouter(prefix="/v1", tags=["heads"])
+head_body, stitch_body = Body(HeadIn), Body(StitchIn, ALL)
+
+
+@router.put(
+    "/heads/{head}",
+    openapi_extra=head_body.openapi,
+    responses={201: {"model": HeadOut}, **problems(400, 404, 409, 412, 413, 415)},
+)
+def put_head(
+    head: NamePath,
+    body: Annotated[HeadIn, Depends(head_body)],
+    services: ServicesDep,
+    response: Response,
+    if_match: IfMatch = None,
+) -> HeadOut:
+    """Create or replace a head: a decoder of the vectors of a space."""
+    record, created = services.heads.put(head, body.spec(), body.parts(), if_match)
+    return tagged(HeadOut.of(record), response, created)
+
+
+@router.get("/heads", responses=problems())
+def list_heads(services: ServicesDep, cursor: Cursor = "", limit: Limit = 100) -> HeadPage:
+    """Heads by name."""
+    records, following = services.heads.page(cursor, limit)
+    return HeadPage(heads=[HeadOut.of(record) for record in records], cursor=following)
+
+
+@router.get("/heads/{head}", responses=problems(404))
+def get_head(head: NamePath, services: ServicesDep, response: Response) -> HeadOut:
+    """One head."""
+    return tagged(HeadOut.of(services.heads.get(head)), response)
+
+
+@router.delete("/heads/{head}", status_code=204, responses=problems(404, 409, 412))
+def delete_head(head: NamePath, services: ServicesDep, if_match: IfMatch = None) -> None:
+    """Delete a head."""
+    services.heads.delete(head, if_match)
+
+
+@router.post(
+    "/stitch",
+    response_class=Response,
+    openapi_extra=stitch_body.openapi,
+    responses={**answers(StitchOut, *ALL), **problems(400, 404, 406, 413, 415)},
+)
+def stitch(
+    body: Annotated[StitchIn, Depends(stitch_body)],
+    services: ServicesDep,
+    reply: Annotated[Reply, Depends(Answers(*ALL))],
+) -> Response:
+    """Run a head on the vectors of any space that reaches its own."""
+    done = services.stitching.stitch(body.source, body.head, body.vectors, body.translator)
+    top = {"top": done.top(body.top_k)} if body.top_k else {}
+    return reply({**done.answers, **top, **done.named})

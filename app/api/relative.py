@@ -1,0 +1,31 @@
+"""/v1/relative."""
+
+from typing import Annotated
+
+from fastapi import APIRouter, Depends, Response
+
+from app.api.bodies import ALL, Answers, Body, Reply, answers, problems
+from app.api.deps import ServicesDep
+from app.api.schemas.relative import RelativeIn, RelativeOut
+from app.service.relative import RelativeSpec
+
+router = APIRouter(prefix="/v1", tags=["heads"])
+relative_body = Body(RelativeIn, ALL)
+
+
+@router.post(
+    "/relative",
+    response_class=Response,
+    openapi_extra=relative_body.openapi,
+    responses={**answers(RelativeOut, *ALL), **problems(400, 404, 406, 413, 415)},
+)
+def relative(
+    body: Annotated[RelativeIn, Depends(relative_body)],
+    services: ServicesDep,
+    reply: Annotated[Reply, Depends(Answers(*ALL))],
+) -> Response:
+    """Describe vectors by how alike they are to anchors: a language that spaces share."""
+    anchors = services.codes.chosen(body.space, body.choice())
+    codes = services.codes.of(body.space, body.vectors, RelativeSpec(anchors, body.parameters()))
+    fields = {"vectors": codes.numpy(), "space": body.space, "anchors": anchors}
+    return reply(fields, base64=body.encoding_format == "base64")

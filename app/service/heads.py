@@ -1,0 +1,151 @@
+"""Heads: decoders of the vectors of one space, or of relative codes that every space has."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from functools import lru_cache
+from typing import Any
+
+import orjson
+
+from app.errors import WrongDimension
+from app.service.relative import RelativeSpec
+from app.service.resources import Resources
+from app.service.spaces import Space, Spaces
+from app.store import Record, Store, Write
+from app.store.base import digest_of
+from models.errors import InvalidHead, UnknownMethod
+from models.heads import ACTIVATIONS, Head, HeadKind
+
+HEADS = 64  # kept in memory
+
+Parts = Mapping[str, Any]
+
+
+@dataclass(frozen=True)
+class HeadSpec:
+    """What a head is asked to be, beside the parts that its kind is made of: of a space, or else relative."""
+
+    kind: str
+    space: str | None
+    relative: RelativeSpec | None = None
+    activation: str = "none"
+    labels: list[str] | None = None
+
+
+class Heads(Resources):
+    """Each rests on its space, if it has one. What it is made of lies in one blob, in the form of its kind."""
+
+    def __init__(self, store: Store, spaces: Spaces, kinds: Mapping[str, HeadKind]) -> None:
+        super().__init__(store, "head")
+        self.spaces, self.kinds = spaces, kinds
+        self._cached = lru_cache(maxsize=HEADS)(self._read)
+
+    def put(self, name: str, spec: HeadSpec, parts: Parts, if_match: str | None) -> tuple[Record, bool]:
+        """NotFound, UnknownMethod, InvalidHead, InvalidOption, WrongDimension, InUse."""
+        return self.put_made(name, spec, self.made(spec, parts), if_match)
+
+    def put_made(self, name: str, spec: HeadSpec, head: Head, if_match: str | None) -> tuple[Record, bool]:
+        """NotFound, InvalidHead, InvalidOption, WrongDimension, InUse."""
+        check_labels(spec.labels, head)
+        if spec.relative:
+            check_codes(spec.relative, head)
+
+        def change(current: Record | None) -> Write | None:
+            return self._write(name, current, spec, head)
+
+        return self.change(name, if_match, change)
+
+    def made(self, spec: HeadSpec, parts: Parts) -> Head:
+        """UnknownMethod, InvalidHead."""
+        check_choice("kind", spec.kind, self.kinds)
+        check_choice("activation", spec.activation, ACTIVATIONS)
+        kind = self.kinds[spec.kind]
+        check_parts(spec.kind, kind.parts, parts)
+        return kind.of_parts(spec.activation, parts)
+
+    def of(self, record: Record) -> Head:
+        """In memory, as the record says. CorruptStore if it was replaced meanwhile: see `steady`."""
+        value = record.value
+        return self._cached(
+            value["kind"], value["activation"], value["artifact"], orjson.dumps(value["parameters"])
+        )
+
+    def _read(self, kind: str, activation: str, digest: str, parameters: bytes) -> Head:
+        return self.kinds[kind].of_bytes(self.blob(digest), activation, orjson.loads(parameters))
+
+    def _write(self, name: str, current: Record | None, spec: HeadSpec, head: Head) -> Write | None:
+        """None if nothing changes."""
+        space = self.spaces.get(spec.space) if spec.space else None
+        if space:
+            check_width(head, space)
+        data = head.to_bytes()
+        digest = digest_of(data)
+        value = {
+            **asdict(spec),
+            "dim": head.dim,
+            "shape": list(head.shape),
+            "parameters": head.parameters(),
+            "artifact": digest,
+        }
+        if current and value.items() <= current.value.items():
+            return None
+        return Write(
+            "head",
+            name,
+            current.position if current else 0,
+            value,
+            rests_on=(("space", space.name),) if space else (),
+            born={("space", space.name): space.created_at} if space else {},
+            alone=current is not None and current.value["space"] != spec.space,
+            blobs={digest: data},
+            refers=frozenset([digest]),
+        )
+
+
+def check_choice(name: str, value: str, known: Mapping[str, Any]) -> None:
+    if value not in known:
+        raise UnknownMethod(f"{name} must be one of {list(known)}, got {value!r}", expected=list(known), got=value)
+
+
+def check_parts(kind: str, known: Mapping[str, bool], parts: Parts) -> None:
+    missing = [name for name, needed in known.items() if needed and name not in parts]
+    unknown = sorted(set(parts) - set(known))
+    if missing or unknown:
+        raise InvalidHead(
+            f"a head of kind {kind!r} is made of {list(known)}: {missing} are missing, {unknown} do not belong",
+            expected=list(known),
+            missing=missing,
+            unknown=unknown,
+        )
+
+
+def check_labels(labels: list[str] | None, head: Head) -> None:
+    """One for each output; a single sigmoid may tell two apart."""
+    if labels is None:
+        return
+    wanted = [2, 1] if head.activation == "sigmoid" and head.shape == (1,) else list(head.shape)
+    if len(head.shape) != 1 or len(labels) not in wanted:
+        raise InvalidHead(
+            f"labels name the outputs: these are of shape {list(head.shape)}, got {len(labels)} labels",
+            expected=wanted,
+            got=len(labels),
+        )
+
+
+def check_codes(relative: RelativeSpec, head: Head) -> None:
+    if head.dim != relative.dim:
+        raise WrongDimension(
+            f"the head takes vectors of {head.dim} dimensions, the relative codes have {relative.dim}: "
+            "one for each anchor, and that for each similarity unless they are summed",
+            expected=relative.dim,
+            got=head.dim,
+        )
+
+
+def check_width(head: Head, space: Record) -> None:
+    if head.dim != Space.of(space).dim:
+        raise WrongDimension(
+            f"the head takes vectors of {head.dim} dimensions, space {space.name!r} has {Space.of(space).dim}",
+            expected=Space.of(space).dim,
+            got=head.dim,
+        )

@@ -1,0 +1,28 @@
+"""What every array of an answer must be: no larger than the settings allow, and made of numbers."""
+
+from math import prod
+
+from torch import Tensor
+
+from app.errors import InvalidVectors, OverLimit
+
+
+def check_size(shape: tuple[int, ...], limit: int) -> None:
+    """Before memory is taken. OverLimit."""
+    if prod(shape) > limit:
+        raise OverLimit(
+            f"one answer has at most {limit} numbers, this one would have {' x '.join(map(str, shape))}: "
+            "send fewer rows a call",
+            limit=limit,
+            got=prod(shape),
+        )
+
+
+def check_finite(outputs: Tensor) -> None:
+    """outputs (n, ...). InvalidVectors."""
+    bad = ~outputs.flatten(1).isfinite().all(1)
+    if bad.any():
+        row = int(bad.int().argmax())
+        raise InvalidVectors(
+            f"row {row}: what is computed of it passes single precision: scale the vectors down", row=row
+        )

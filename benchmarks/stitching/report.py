@@ -1,0 +1,109 @@
+"""The summary as markdown: our tables, the papers' own, and the targets."""
+
+from collections.abc import Iterator
+
+from benchmarks.quality.data import spaces
+from benchmarks.quality.report import grid
+from benchmarks.stitching import targets
+from benchmarks.stitching.papers import REPORTED
+from benchmarks.stitching.summary import Table
+from benchmarks.stitching.task import CODES, LABELLED, OBJECTIVES
+
+OURS = [f"us {objective}" for objective in OBJECTIVES]
+TITLES = {
+    "accuracy": "Accuracy of the target's classifier on the source's vectors",
+    "mse": "Images decoded from the source's vectors: mean squared error, pixels in [0, 1]",
+}
+RELATIVE = (
+    f"`relative` heads are fitted over HTTP, on codes of at most {LABELLED} labelled train rows of the target, "
+    "and run on codes of the source; the native heads were trained on all training data."
+)
+
+
+def markdown(tables: list[Table], note: str) -> str:
+    parts = ["# Stitching", f"{note} {RELATIVE}"]
+    for metric, title in TITLES.items():
+        chosen = [table for table in tables if table.metric == metric]
+        if chosen:
+            parts += [f"## {title}", means(chosen)]
+    parts += ["## The papers' own figures: other data, other encoders", reported()]
+    return "\n\n".join([*parts, "## Targets", verdicts(tables)]) + "\n"
+
+
+def means(tables: list[Table]) -> str:
+    """Of classifiers, what of the native accuracy is kept stands in brackets."""
+    methods = tables[0].methods
+    rows = [[t.file, *map(str, (t.anchors, len(t.pairs), t.draws)), *cells(t, methods)] for t in tables]
+    return grid(["file", "n", "pairs", "draws", *methods], rows)
+
+
+def cells(table: Table, methods: list[str]) -> Iterator[str]:
+    for method in methods:
+        if table.metric == "accuracy" and method != "native":
+            yield f"{table.mean(method):.3f} ({table.retention(method):.3f})"
+        else:
+            yield f"{table.mean(method):.4f}"
+
+
+def reported() -> str:
+    """Percent, and in brackets the share of the native figure."""
+    rows = []
+    for row in REPORTED:
+        stitched = [share(row.stitched.get(name), row.native) for name in ("relative", "affine", "ortho")]
+        rows.append([row.paper, row.data, f"{row.native:.1f}", share(row.unstitched, row.native), *stitched])
+    return grid(["paper", "data", "native", "unstitched", "relative", "affine", "ortho"], rows)
+
+
+def share(value: float | None, native: float) -> str:
+    return "" if value is None else f"{value:.1f} ({value / native:.3f})"
+
+
+# targets
+
+
+def verdicts(tables: list[Table]) -> str:
+    at = [table for table in tables if table.anchors == targets.ANCHORS]
+    accuracy = [table for table in at if table.metric == "accuracy" and table.file in targets.FILES]
+    rows = [*retentions(accuracy), *relatives(accuracy), *images([table for table in at if table.metric == "mse"])]
+    return grid(["target", "of", "wanted", "reached", ""], rows) if rows else "Nothing measured yet."
+
+
+def retentions(tables: list[Table]) -> Iterator[list[str]]:
+    """The better objective counts."""
+    for table in tables:
+        best = max(OURS, key=table.retention)
+        reached, wanted = table.retention(best), targets.RETENTION
+        title = f"mean retention, {targets.ANCHORS} anchors, {best}"
+        yield [title, table.file, f">= {wanted}", f"{reached:.4f}", judged(table, reached >= wanted)]
+
+
+def relatives(tables: list[Table]) -> Iterator[list[str]]:
+    cosine, best = CODES
+    for table in tables:
+        points = table.mean(best) - table.mean(cosine)
+        title = f"{best} less {cosine}, {targets.ANCHORS} anchors"
+        wanted = f">= {100 * targets.POINTS:.0f} points"
+        yield [title, table.file, wanted, f"{100 * points:.1f}", judged(table, points >= targets.POINTS)]
+
+
+def images(tables: list[Table]) -> Iterator[list[str]]:
+    """The better objective counts."""
+    for table in tables:
+        best = min(OURS, key=table.mean)
+        gaps = table.over(best, targets.RIDGE)
+        gap, pair = gaps[-1]
+        above = sum(gap > 0 for gap, _ in gaps)
+        reached = f"{above} of {len(gaps)} pairs above; the worst, {' → '.join(pair)}, by {gap:+.5f}"
+        title = f"image error less that of {targets.RIDGE}, {targets.ANCHORS} anchors, {best}"
+        yield [title, table.file, "<= 0 on every pair", reached, verdict(above == 0)]
+
+
+def verdict(good: bool) -> str:
+    return "reached" if good else "NOT REACHED"
+
+
+def judged(table: Table, good: bool) -> str:
+    """A mean over some of the pairs only proves nothing."""
+    every = [pair for pair in spaces(table.file).pairs if pair[1] in spaces(table.file).heads]
+    of = "" if len(table.pairs) == len(every) else f", by {len(table.pairs)} of {len(every)} pairs only"
+    return verdict(good) + of
