@@ -13,7 +13,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from benchmarks.quality import data, results
-from benchmarks.quality.task import Line, Task, figures
+from benchmarks.quality.task import STITCHING, Line, Task, figures
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def matrix(options: Namespace) -> Iterator[Task]:
 
 def wanted(task: Task, objectives: list[str]) -> set[str]:
     heads = data.spaces(task.file).heads
-    return {"peers", *(f"us {o}" for o in objectives if o == "retrieval" or task.target in heads)}
+    return {"peers", *(f"us {o}" for o in objectives if o not in STITCHING or task.target in heads)}
 
 
 def works(options: Namespace, lines: list[Line]) -> list[Work]:
