@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 
-from app.index.base import LONGEST, METRICS, Index, NumpyIndex, Slots, Vectors, overlong
+from app.index.base import LONGEST, METRICS, Index, Mask, NumpyIndex, Slots, Vectors, overlong
 from app.index.faiss import VERSION as FAISS_VERSION
 from app.index.faiss import FaissIndex, gpus
 
@@ -15,6 +15,7 @@ __all__ = [
     "METRICS",
     "FaissIndex",
     "Index",
+    "Mask",
     "NumpyIndex",
     "Slots",
     "Vectors",

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 Vectors = NDArray[np.float32]
 Slots = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 
 LONGEST = 1e18  # squares of longer vectors overflow single precision
 METRICS = ("cosine", "ip", "euclidean")
@@ -30,8 +31,11 @@ class Index(Protocol):
     def remove(self, slots: Slots) -> None:
         """Slots that are not taken are passed over."""
 
-    def search(self, queries: Vectors, k: int) -> tuple[Vectors, Slots]:
-        """queries (m, d) -> scores and slots, both (m, min(k, len)), nearest first."""
+    def search(self, queries: Vectors, k: int, allowed: Mask | None = None) -> tuple[Vectors, Slots]:
+        """queries (m, d) -> scores and slots, nearest first, both (m, k) or as many as there are.
+
+        `allowed` says for every slot whether it may be found; a slot beyond its end may not.
+        """
 
 
 class NumpyIndex:
@@ -51,9 +55,9 @@ class NumpyIndex:
         for slot in slots.tolist():
             self._rows.pop(slot, None)
 
-    def search(self, queries: Vectors, k: int) -> tuple[Vectors, Slots]:
-        slots = np.array(list(self._rows), np.int64)
-        vectors = np.array(list(self._rows.values()), np.float64).reshape(-1, self.dim)
+    def search(self, queries: Vectors, k: int, allowed: Mask | None = None) -> tuple[Vectors, Slots]:
+        slots = np.array([slot for slot in sorted(self._rows) if is_allowed(slot, allowed)], np.int64)
+        vectors = np.array([self._rows[slot] for slot in slots.tolist()], np.float64).reshape(-1, self.dim)
         scores = SCORES[self.metric](queries.astype(np.float64), vectors)  # (m, n)
         sign = 1 if self.metric == "euclidean" else -1
         nearest = np.argsort(sign * scores, axis=1, kind="stable")[:, :k]
@@ -73,7 +77,11 @@ def unit(x: Matrix) -> Matrix:
     return x / length
 
 
-def overlong(vectors: Vectors) -> NDArray[np.bool_]:
+def is_allowed(slot: int, allowed: Mask | None) -> bool:
+    return allowed is None or (slot < len(allowed) and bool(allowed[slot]))
+
+
+def overlong(vectors: Vectors) -> Mask:
     """(n,): the rows that have NaN, an infinity, or a length above LONGEST."""
     with np.errstate(over="ignore", invalid="ignore"):
         squares: Vectors = np.einsum("ij,ij->i", vectors, vectors)

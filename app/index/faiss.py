@@ -5,7 +5,7 @@ from typing import Any
 import faiss
 import numpy as np
 
-from app.index.base import Slots, Vectors
+from app.index.base import Mask, Slots, Vectors
 
 VERSION: str = faiss.__version__
 
@@ -29,12 +29,17 @@ class FaissIndex:
         if len(self) and len(slots):
             self._index.remove_ids(slots)
 
-    def search(self, queries: Vectors, k: int) -> tuple[Vectors, Slots]:
-        k = min(k, len(self))
+    def search(self, queries: Vectors, k: int, allowed: Mask | None = None) -> tuple[Vectors, Slots]:
+        k = min(k, len(self) if allowed is None else self._count(allowed))
         if k == 0:  # FAISS refuses it
             return np.empty((len(queries), 0), np.float32), np.empty((len(queries), 0), np.int64)
-        scores, slots = self._index.search(self._prepared(queries), k)
+        scores, slots = self._index.search(self._prepared(queries), k, params=only(allowed))
         return np.sqrt(scores.clip(min=0)) if self.metric == "euclidean" else scores, slots
+
+    def _count(self, allowed: Mask) -> int:
+        """Of the slots that are taken, how many are allowed."""
+        taken = faiss.vector_to_array(self._index.id_map)
+        return int(np.count_nonzero(allowed[taken[taken < len(allowed)]]))
 
     def _prepared(self, vectors: Vectors) -> Vectors:
         if self.metric == "cosine":
@@ -42,6 +47,15 @@ class FaissIndex:
             lengths = np.linalg.norm(vectors.astype(np.float64), axis=1, keepdims=True)
             vectors = vectors / lengths.clip(np.finfo(np.float64).tiny)
         return np.ascontiguousarray(vectors, np.float32)
+
+
+def only(allowed: Mask | None) -> Any:
+    """The search parameters that keep to them."""
+    if allowed is None:
+        return None
+    untyped: Any = faiss
+    bitmap = untyped.IDSelectorBitmap(np.packbits(allowed, bitorder="little"))
+    return untyped.SearchParameters(sel=bitmap)
 
 
 def gpus() -> int:

@@ -6,7 +6,7 @@
 import numpy as np
 import torch
 
-from app.index.base import Index, Slots, Vectors
+from app.index.base import Index, Mask, Slots, Vectors
 from models.scores import Fitted
 
 
@@ -26,10 +26,10 @@ class ScoredIndex:
     def remove(self, slots: Slots) -> None:
         self._index.remove(slots)
 
-    def search(self, queries: Vectors, k: int) -> tuple[Vectors, Slots]:
+    def search(self, queries: Vectors, k: int, allowed: Mask | None = None) -> tuple[Vectors, Slots]:
         codes = self.score.codes(torch.from_numpy(np.ascontiguousarray(queries))).numpy()
         csls = self.score.sample is not None
         asked = np.column_stack(
             [codes * (2 if csls else 1), np.full(len(codes), -1.0 if csls else 0.0, np.float32)]
         )
-        return self._index.search(asked.astype(np.float32), k)
+        return self._index.search(asked.astype(np.float32), k, allowed)

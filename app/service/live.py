@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from app.index import INDEXES, Index, Slots, Vectors
+from app.index import INDEXES, Index, Mask, Slots, Vectors
 from app.index.scored import ScoredIndex
 from app.store.rows import Log, Read, Rows, Segment, load
 from models.scores import Fitted
@@ -54,20 +54,22 @@ class Live:
                 self._apply(part)
             self._applied, self._position = log.segments, position
 
-    def search_scored(self, queries: Vectors, k: int, key: str, score: Fitted) -> list[list[tuple[Point, float]]]:
+    def search_scored(
+        self, queries: Vectors, k: int, key: str, score: Fitted, allowed: Mask | None = None
+    ) -> list[list[tuple[Point, float]]]:
         """By a translator's score, which `key` names; codes are computed at its first use and kept up after."""
         while True:  # others may put its codes out, or load everything anew, between the two turns
             with self._turn.shared():
                 if (index := self._scored.get(key)) is not None:
-                    return self._hits(index, queries, k)
+                    return self._hits(index, queries, k, allowed)
             with self._turn.alone():
                 if key not in self._scored:
                     self._score_by(key, score)
 
-    def search(self, queries: Vectors, k: int) -> list[list[tuple[Point, float]]]:
-        """queries (m, d) -> for each, its at most k nearest points and their scores."""
+    def search(self, queries: Vectors, k: int, allowed: Mask | None = None) -> list[list[tuple[Point, float]]]:
+        """queries (m, d) -> for each, its at most k nearest points and their scores; see `Index.search`."""
         with self._turn.shared():
-            return self._hits(self._index, queries, k)
+            return self._hits(self._index, queries, k, allowed)
 
     def points(self, ids: Sequence[str]) -> list[Point]:
         """Those of `ids` that are there."""
@@ -81,8 +83,10 @@ class Live:
             new = sum(id_ not in self._slot_of for id_ in set(rows.ids))
             return len(self._slot_of) - gone + new
 
-    def _hits(self, index: Index, queries: Vectors, k: int) -> list[list[tuple[Point, float]]]:
-        scores, slots = index.search(queries, k)
+    def _hits(
+        self, index: Index, queries: Vectors, k: int, allowed: Mask | None
+    ) -> list[list[tuple[Point, float]]]:
+        scores, slots = index.search(queries, k, allowed)
         hits = zip(slots.tolist(), scores, strict=True)
         return [[(self._point(slot), score) for slot, score in zip(*hit, strict=True)] for hit in hits]
 

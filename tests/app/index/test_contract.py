@@ -43,9 +43,9 @@ def remove(both, *slots):
         index.remove(np.array(slots, np.int64))
 
 
-def assert_alike(both, queries, k):
+def assert_alike(both, queries, k, allowed=None):
     """The same scores, and slots that stand for them: slots of one score may change places."""
-    (scores, slots), (right, right_slots) = (index.search(queries, k) for index in both)
+    (scores, slots), (right, right_slots) = (index.search(queries, k, allowed) for index in both)
     np.testing.assert_allclose(scores, right, **TOLERANCE)
     every, every_slot = both[1].search(queries, len(both[1]))
     score_of = [dict(zip(*row, strict=True)) for row in zip(every_slot.tolist(), every.tolist(), strict=True)]
@@ -202,3 +202,54 @@ def test_a_life_of_puts_and_removes_agrees_with_the_oracle(both):
         remove(both, *slots) if step % 3 == 2 else put(both, slots, vectors(len(slots), seed=step))
     assert len(both[0]) == len(both[1])
     assert_alike(both, vectors(5, seed=99), 60)
+
+
+# Masks
+
+
+def mask(n, *slots):
+    """Of n slots, these are allowed."""
+    allowed = np.zeros(n, bool)
+    allowed[list(slots)] = True
+    return allowed
+
+
+@pytest.mark.parametrize("queries", [1, 64])
+@pytest.mark.parametrize("share", [0.02, 0.3, 0.9, 1.0])
+@pytest.mark.parametrize("k", [1, 10, 1000])
+def test_only_allowed_slots_are_found_and_all_of_them(both, share, queries, k):
+    put(both, numbered(100), vectors(100))
+    allowed = np.random.default_rng(3).random(100) < share
+    assert_alike(both, vectors(queries, seed=1), k, allowed)
+    assert allowed[both[0].search(vectors(queries, seed=1), k, allowed)[1]].all()
+
+
+def test_a_mask_that_allows_nothing_finds_nothing(both):
+    put(both, numbered(10), vectors(10))
+    for allowed in (mask(10), mask(0)):
+        assert [part.shape for part in both[0].search(vectors(2), 3, allowed)] == [(2, 0), (2, 0)]
+
+
+def test_a_mask_on_an_empty_index_finds_nothing(kind, metric):
+    assert kind(DIM, metric).search(vectors(2), 3, mask(5, 1))[1].shape == (2, 0)
+
+
+def test_slots_beyond_the_mask_are_not_allowed(both):
+    put(both, numbered(20), vectors(20))
+    assert_alike(both, vectors(3, seed=1), 20, mask(7, 0, 3, 6))
+    assert sorted(both[0].search(vectors(1), 20, mask(7, 0, 3, 6))[1][0].tolist()) == [0, 3, 6]
+
+
+def test_a_mask_may_allow_slots_that_are_not_taken(both):
+    put(both, numbered(5), vectors(5))
+    remove(both, 2)
+    allowed = mask(1000, 1, 2, 3, 99, 999)
+    assert_alike(both, vectors(3, seed=1), 10, allowed)
+    assert sorted(both[0].search(vectors(1), 10, allowed)[1][0].tolist()) == [1, 3]
+
+
+def test_a_mask_sees_what_was_put_again(both):
+    put(both, numbered(10), vectors(10))
+    remove(both, 4)
+    put(both, numbered(3, start=4), vectors(3, seed=8))
+    assert_alike(both, vectors(3, seed=1), 2, mask(10, 4, 5, 9))

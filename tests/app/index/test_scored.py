@@ -100,6 +100,16 @@ def test_vectors_that_are_no_block_of_memory_are_read_right(index):
     assert_alike(index, dict(enumerate(stored)), np.asfortranarray(vectors(3, 9)))
 
 
+def test_only_allowed_slots_are_found(index):
+    stored = dict(enumerate(vectors(30)))
+    index.put(np.arange(30), np.stack(list(stored.values())))
+    allowed = np.arange(25) % 3 == 0
+    right = scores_of(index.score, vectors(2, 9), np.stack(list(stored.values())))[:, :25][:, allowed]
+    found, at = index.search(vectors(2, 9), 5, allowed)
+    np.testing.assert_allclose(found, -np.sort(-right, axis=1)[:, :5], **CLOSE)
+    assert allowed[at].all()
+
+
 def test_hubs_come_later_by_csls_than_by_cosine():
     """A point near all translated anchors loses to one that is near the query alone."""
     query = np.array([[1, 0, 0, 0, 0, 0]], np.float32)
