@@ -118,9 +118,9 @@ class Collections(Resources):
             queries = translation.vectors
         self.check_vectors(name, collection, queries)
         if translation is None or collection.metric != "cosine":
-            return Found(live.search(queries, k), translation, collection.metric)
+            return Found(live.search(queries, k).hits, translation, collection.metric)
         route = translation.route
-        scored = live.search_scored(queries, k, route.key, route.score)
+        scored = live.search_scored(queries, k, route.key, route.score).hits
         return Found(scored, translation, route.steps[-1].value["report"]["score"]["name"])
 
     def live(self, record: Record) -> Live:

@@ -5,12 +5,16 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from time import perf_counter
+from typing import Any
 
 import numpy as np
 
-from app.index import INDEXES, Index, Mask, Slots, Vectors
+from app.index import INDEXES, Index, Slots, Vectors
 from app.index.scored import ScoredIndex
-from app.store.rows import Log, Read, Rows, Segment, load
+from app.service.columns import Columns
+from app.service.filters import Filter
+from app.store.rows import Id, Log, Read, Rows, Segment, load
 from models.scores import Fitted
 
 SCORES = 4  # translators whose codes of the points are kept
@@ -20,11 +24,22 @@ GARBAGE = 4  # slots given out per living point before everything is loaded anew
 
 @dataclass(frozen=True)
 class Point:
-    """`payload` is encoded JSON, b"" for none."""
+    """`payload`, and `origin` of a translated vector, are encoded JSON, b"" for none."""
 
-    id: str
+    id: Id
     vector: Vectors  # (d,)
     payload: bytes
+    origin: bytes = b""
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """Per query its points with their scores, nearest first; how many a filter let pass; how long it took."""
+
+    hits: list[list[tuple[Point, float]]]
+    matching: int | None
+    filter_seconds: float
+    search_seconds: float
 
 
 class Live:
@@ -33,6 +48,7 @@ class Live:
     def __init__(self, dim: int, metric: str) -> None:
         self.dim, self.metric = dim, metric
         self._turn = Turnstile()
+        self._order: tuple[list[Id], Slots] | None = None
         self._position = 0  # of the record that is applied
         self._applied: tuple[Segment, ...] = ()
         self._clear()
@@ -55,26 +71,56 @@ class Live:
             self._applied, self._position = log.segments, position
 
     def search_scored(
-        self, queries: Vectors, k: int, key: str, score: Fitted, allowed: Mask | None = None
-    ) -> list[list[tuple[Point, float]]]:
+        self, queries: Vectors, k: int, key: str, score: Fitted, wanted: Filter | None = None
+    ) -> Nearest:
         """By a translator's score, which `key` names; codes are computed at its first use and kept up after."""
+        self._read(wanted)
         while True:  # others may put its codes out, or load everything anew, between the two turns
             with self._turn.shared():
                 if (index := self._scored.get(key)) is not None:
-                    return self._hits(index, queries, k, allowed)
+                    return self._nearest(index, queries, k, wanted)
             with self._turn.alone():
                 if key not in self._scored:
                     self._score_by(key, score)
 
-    def search(self, queries: Vectors, k: int, allowed: Mask | None = None) -> list[list[tuple[Point, float]]]:
-        """queries (m, d) -> for each, its at most k nearest points and their scores; see `Index.search`."""
+    def search(self, queries: Vectors, k: int, wanted: Filter | None = None) -> Nearest:
+        """queries (m, d) -> for each, its at most k nearest points among those wanted."""
+        self._read(wanted)
         with self._turn.shared():
-            return self._hits(self._index, queries, k, allowed)
+            return self._nearest(self._index, queries, k, wanted)
 
-    def points(self, ids: Sequence[str]) -> list[Point]:
+    def points(self, ids: Sequence[Id]) -> list[Point]:
         """Those of `ids` that are there."""
         with self._turn.shared():
             return [self._point(self._slot_of[id_]) for id_ in ids if id_ in self._slot_of]
+
+    def page(self, after: Id | None, limit: int, wanted: Filter) -> tuple[list[Point], Id | None]:
+        """The points wanted, in the order of their ids, from behind `after`; and where the next page starts."""
+        self._read(wanted)
+        with self._turn.shared():
+            ids, slots = self._sorted()
+            slots = slots[bisect_right(ids, after) if after is not None else 0 :]
+            slots = slots[wanted.mask(self._columns)[slots]]
+            points = [self._point(slot) for slot in slots[:limit].tolist()]
+        return points, points[-1].id if len(slots) > limit else None
+
+    def matching(self, wanted: Filter) -> list[Id]:
+        """The ids of the points wanted."""
+        self._read(wanted)
+        with self._turn.shared():
+            return [self._point(slot).id for slot in wanted.mask(self._columns).nonzero()[0].tolist()]
+
+    def count(self, wanted: Filter) -> int:
+        """How many points are wanted."""
+        self._read(wanted)
+        with self._turn.shared():
+            return int(wanted.mask(self._columns).sum())
+
+    @property
+    def id_type(self) -> type | None:
+        """Of all ids; None without any."""
+        with self._turn.shared():
+            return next((type(id_) for id_ in self._slot_of), None)
 
     def living_after(self, rows: Rows) -> int:
         """How many points there would be with `rows` applied."""
@@ -83,12 +129,27 @@ class Live:
             new = sum(id_ not in self._slot_of for id_ in set(rows.ids))
             return len(self._slot_of) - gone + new
 
-    def _hits(
-        self, index: Index, queries: Vectors, k: int, allowed: Mask | None
-    ) -> list[list[tuple[Point, float]]]:
+    def _nearest(self, index: Index, queries: Vectors, k: int, wanted: Filter | None) -> Nearest:
+        began = perf_counter()
+        allowed = wanted.mask(self._columns) if wanted else None
+        filtered = perf_counter()
         scores, slots = index.search(queries, k, allowed)
-        hits = zip(slots.tolist(), scores, strict=True)
-        return [[(self._point(slot), score) for slot, score in zip(*hit, strict=True)] for hit in hits]
+        rows = zip(slots.tolist(), scores, strict=True)
+        hits = [[(self._point(slot), score) for slot, score in zip(*row, strict=True)] for row in rows]
+        matching = None if allowed is None else int(allowed.sum())
+        return Nearest(hits, matching, filtered - began, perf_counter() - filtered)
+
+    def _read(self, wanted: Filter | None) -> None:
+        """The columns that a filter asks for; a first reading is long, and keeps nobody out."""
+        for key in wanted.keys if wanted else ():
+            self._columns.column(key)
+
+    def _sorted(self) -> tuple[list[Id], Slots]:
+        """All ids in order, and their slots; found anew after a write."""
+        if self._order is None:
+            pairs: list[tuple[Any, int]] = sorted(self._slot_of.items())  # of one type: see Collections
+            self._order = [id_ for id_, _ in pairs], np.array([slot for _, slot in pairs], np.int64)
+        return self._order
 
     def _score_by(self, key: str, score: Fitted) -> None:
         codes = self.dim if score.projection is None else score.projection.shape[1]
@@ -113,21 +174,24 @@ class Live:
         self._index: Index = INDEXES["faiss"](self.dim, self.metric)
         self._scored: dict[str, ScoredIndex] = {}
         self._applied = ()
-        self._slot_of: dict[str, int] = {}
+        self._slot_of: dict[Id, int] = {}
+        self._columns = Columns()
+        self._order = None
         self._rows: list[Rows] = []
         self._starts: list[int] = [0]  # first slot of each rows, and the next free one
 
     def _apply(self, rows: Rows) -> None:
         changed = [row for row in range(len(rows.ids)) if not self._holds(rows, row)]
-        fresh = Rows(
-            [rows.ids[row] for row in changed], rows.vectors[changed], [rows.payloads[row] for row in changed]
-        )
+        fresh = rows.at(changed)
         gone = {*rows.deletes}.difference(rows.ids).union(fresh.ids)
         removed = np.array([self._slot_of.pop(id_) for id_ in gone if id_ in self._slot_of], np.int64)
         slots: Slots = np.arange(len(fresh.ids), dtype=np.int64) + self._starts[-1]
         for index in (self._index, *self._scored.values()):
             index.remove(removed)
             index.put(slots, fresh.vectors)
+        self._columns.remove(removed)
+        self._columns.append(fresh.payloads)
+        self._order = None
         self._slot_of.update(zip(fresh.ids, slots.tolist(), strict=True))
         self._rows.append(fresh)
         self._starts.append(self._starts[-1] + len(fresh.ids))
@@ -137,12 +201,13 @@ class Live:
         if slot is None:
             return False
         here = self._point(slot)
-        return here.payload == rows.payloads[row] and np.array_equal(here.vector, rows.vectors[row])
+        same = here.payload == rows.payloads[row] and here.origin == rows.origin(row)
+        return same and np.array_equal(here.vector, rows.vectors[row])
 
     def _point(self, slot: int) -> Point:
         number = bisect_right(self._starts, slot) - 1
         rows, row = self._rows[number], slot - self._starts[number]
-        return Point(rows.ids[row], rows.vectors[row], rows.payloads[row])
+        return Point(rows.ids[row], rows.vectors[row], rows.payloads[row], rows.origin(row))
 
 
 class Turnstile:

@@ -212,7 +212,7 @@ class Translators(Resources):
         return Side(anchors, self._points(collection, space) if collection else None)
 
     def _points(self, collection: str, space: str) -> AnchorSet:
-        """NotFound; InvalidInput if it holds vectors of another space."""
+        """The native ones: what was translated knows no more than its translator. InvalidInput."""
         record = self.store.get("collection", collection)
         if record is None or record.value["space"] != space:
             holds = f"holds vectors of {record.value['space']!r}" if record else "does not exist"
@@ -223,7 +223,8 @@ class Translators(Resources):
             )
         nothing = Rows([], np.empty((0, record.value["dim"]), np.float32), [])
         rows = merged([nothing, *Log.of(record.value["log"]).read(self.blob)])
-        return AnchorSet.of(rows.ids, rows.vectors)
+        native = rows.at([row for row in range(len(rows.ids)) if not rows.origin(row)])
+        return AnchorSet.of(list(map(str, native.ids)), native.vectors)
 
     def _fitted(self, name: str, current: Record | None, spec: Spec) -> Write | None:
         """None if `current` is the same translator, fitted on the same anchors."""

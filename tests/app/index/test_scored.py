@@ -146,7 +146,7 @@ class Written:
         queries = vectors(4, seed=77)
         right = scores_of(score, queries, np.stack(list(self.points.values())))
         ids = list(self.points)
-        for row, hits in enumerate(self.live.search_scored(queries, k, key, score)):
+        for row, hits in enumerate(self.live.search_scored(queries, k, key, score).hits):
             assert sorted(point.id for point, _ in hits) == sorted(ids) or len(hits) == k
             np.testing.assert_allclose([found for _, found in hits], -np.sort(-right[row])[:k], **CLOSE)
             claimed = [right[row, ids.index(point.id)] for point, _ in hits]
@@ -180,7 +180,7 @@ def test_a_collection_that_is_loaded_anew_is_scored_anew(written, score):
 def test_a_collection_that_was_emptied_finds_nothing(written, score):
     written.assert_scored("one", score)
     written.write({}, list(written.points))
-    assert written.live.search_scored(vectors(2), 3, "one", score) == [[], []]
+    assert written.live.search_scored(vectors(2), 3, "one", score).hits == [[], []]
 
 
 def test_more_points_than_are_scored_at_once_are_all_scored(monkeypatch, written, score):
@@ -221,7 +221,7 @@ def test_codes_that_others_put_out_before_they_are_used_are_computed_again(writt
 def test_plain_search_stays_plain_cosine(written, score):
     written.assert_scored("one", score)
     query = vectors(1, 9)
-    (hits,) = written.live.search(query, 1)
+    (hits,) = written.live.search(query, 1).hits
     stored = np.stack(list(written.points.values()))
     cosine = stored @ query[0] / np.linalg.norm(stored, axis=1) / np.linalg.norm(query)
     np.testing.assert_allclose(hits[0][1], cosine.max(), **CLOSE)
