@@ -1,11 +1,13 @@
 """HTTP only: one router per noun, codecs, problem details, keys and limits."""
 
-from app.api import collections, comparison, disentanglement, info, spaces, translators
+from app.api import collections, comparison, disentanglement, info, points, search, spaces, translators
 
 ROUTERS = (
     spaces.router,
     translators.router,
     collections.router,
+    points.router,
+    search.router,
     comparison.router,
     disentanglement.router,
     info.router,

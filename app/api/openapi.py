@@ -6,9 +6,8 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from pydantic.json_schema import models_json_schema
 
+from app.api.bodies import SCHEMAS
 from app.api.schemas.base import In, ProblemOut
-
-SCHEMAS = "#/components/schemas/{model}"
 
 
 def install(app: FastAPI) -> None:

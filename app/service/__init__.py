@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from app.errors import ServiceError, StoreUnavailable
 from app.service.collections import Collections
+from app.service.search import Search
 from app.service.spaces import Spaces
 from app.service.translators import Translators
 from app.settings import Settings
@@ -22,14 +23,16 @@ class Services:
     spaces: Spaces
     translators: Translators
     collections: Collections
+    search: Search
     loading: str = "loading collections"
 
     @classmethod
     def over(cls, store: Store, settings: Settings) -> "Services":
         spaces = Spaces(store, settings.max_dim)
         translators = Translators(store, spaces)
-        collections = Collections(store, spaces, translators, settings.max_k, settings.max_hits)
-        return cls(settings, store, spaces, translators, collections)
+        collections = Collections(store, spaces, translators, settings.max_payload_bytes)
+        search = Search(collections, settings.max_k, settings.max_hits)
+        return cls(settings, store, spaces, translators, collections, search)
 
     def load(self) -> None:
         """Rebuild every index from the store; what fails here is tried again by the first search."""

@@ -37,7 +37,7 @@ class Info:
 
 
 def info(settings: Settings, media_types: list[str]) -> Info:
-    limits = ("max_body_bytes", "max_rows", "max_dim", "max_k", "max_hits", "max_requests")
+    limits = ("max_body_bytes", "max_rows", "max_dim", "max_k", "max_hits", "max_payload_bytes", "max_requests")
     return Info(
         version=version("anchorage"),
         versions={"python": platform.python_version(), "torch": torch.__version__, "faiss": FAISS_VERSION},

@@ -34,10 +34,13 @@ class Point:
 
 @dataclass(frozen=True)
 class Nearest:
-    """Per query its points with their scores, nearest first; how many a filter let pass; how long it took."""
+    """Per query its points with their scores, nearest first; and how they were found."""
 
     hits: list[list[tuple[Point, float]]]
-    matching: int | None
+    index: str
+    fetched: int  # candidates of each query
+    points: int
+    matching: int | None  # of the points, how many a filter let pass
     filter_seconds: float
     search_seconds: float
 
@@ -137,7 +140,8 @@ class Live:
         rows = zip(slots.tolist(), scores, strict=True)
         hits = [[(self._point(slot), score) for slot, score in zip(*row, strict=True)] for row in rows]
         matching = None if allowed is None else int(allowed.sum())
-        return Nearest(hits, matching, filtered - began, perf_counter() - filtered)
+        seconds = filtered - began, perf_counter() - filtered
+        return Nearest(hits, "exact", slots.shape[1], len(self._slot_of), matching, *seconds)
 
     def _read(self, wanted: Filter | None) -> None:
         """The columns that a filter asks for; a first reading is long, and keeps nobody out."""

@@ -136,9 +136,10 @@ class Translators(Resources):
         """
         return self._ranked(objective).best[objective]
 
-    def reaching(self, target: str) -> list[str]:
-        """The spaces that a translator leads from to `target`."""
-        return sorted({source for source, other in map(pair_of, self.all()) if other == target})
+    def leading(self, dim: int, target: str) -> list[Record]:
+        """From spaces of `dim` dimensions to `target`, by name."""
+        leading = [record for record in self.all() if pair_of(record)[1] == target]
+        return [record for record in leading if Space.of(self.ends(record)[0]).dim == dim]
 
     def translate(self, route: Route, vectors: Vectors, confidence: bool = False) -> Translation:
         """vectors (n, d1) of its source. WrongDimension, InvalidVectors."""

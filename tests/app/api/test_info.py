@@ -48,7 +48,8 @@ def test_info_lists_the_media_types(client):
 
 
 def test_info_shows_the_limits_in_force(make_client):
-    limits = {"max_body_bytes": 5000, "max_rows": 4, "max_dim": 3, "max_k": 2, "max_hits": 9, "max_requests": 7}
+    sizes = {"max_body_bytes": 5000, "max_rows": 4, "max_dim": 3, "max_payload_bytes": 10}
+    limits = {**sizes, "max_k": 2, "max_hits": 9, "max_requests": 7}
     with make_client(**limits) as client:
         assert client.get("/v1/info").json()["limits"] == limits
 

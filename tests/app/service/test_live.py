@@ -13,6 +13,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from app.index import METRICS, NumpyIndex
 from app.service import Services
 from app.service.live import Turnstile
+from app.service.search import Query
 from app.service.spaces import Space
 from app.settings import Settings
 from app.store import open_store
@@ -45,13 +46,13 @@ def assert_sees(services, points, metric):
     assert services.collections.get("c").value["points"] == len(points)
     seen = {p.id: (tuple(p.vector.tolist()), p.payload) for p in services.collections.points("c", all_ids())}
     assert seen == points
-    hits = services.collections.search("c", QUERIES, 1000, None, None).hits
+    hits = services.search.search("c", Query(QUERIES, 1000)).hits
     scores, score_of = oracle(points, metric)
     for number, found in enumerate(hits):
-        assert sorted(point.id for point, _ in found) == sorted(points)
-        np.testing.assert_allclose([score for _, score in found], scores[number], rtol=1e-5, atol=1e-5)
-        expected = [score_of[number][point.id] for point, _ in found]
-        np.testing.assert_allclose([score for _, score in found], expected, rtol=1e-5, atol=1e-5)
+        assert sorted(hit.point.id for hit in found) == sorted(points)
+        np.testing.assert_allclose([hit.score for hit in found], scores[number], rtol=1e-5, atol=1e-5)
+        expected = [score_of[number][hit.point.id] for hit in found]
+        np.testing.assert_allclose([hit.score for hit in found], expected, rtol=1e-5, atol=1e-5)
 
 
 def all_ids():
@@ -144,7 +145,7 @@ def numbered(start, stop):
 
 
 def put(services, points, deletes=()):
-    return services.collections.put_points("c", rows_of(points, deletes), None)
+    return services.collections.put_points("c", rows_of(points, deletes), None)[0]
 
 
 @pytest.mark.parametrize("watching", [True, False])
@@ -201,8 +202,8 @@ def test_searches_during_writes_see_whole_batches(two):
 
     def look():
         while not done.is_set():
-            hits = two[1].collections.search("c", QUERIES[:1], 100, None, None).hits[0]
-            seen.append({float(point.vector[0]) for point, _ in hits})
+            hits = two[1].search.search("c", Query(QUERIES[:1], 100)).hits[0]
+            seen.append({float(hit.point.vector[0]) for hit in hits})
 
     thread = threading.Thread(target=look)
     thread.start()
