@@ -99,8 +99,10 @@ class MatchExcept(In):
 
 
 Match = Annotated[
-    Annotated[MatchValue, Tag("value")] | Annotated[MatchAny, Tag("any")] | Annotated[MatchExcept, Tag("except")],
-    Discriminator(member),
+    Annotated[MatchValue, Tag("match value")]
+    | Annotated[MatchAny, Tag("match any")]
+    | Annotated[MatchExcept, Tag("match except")],
+    Discriminator(lambda value: f"match {member(value)}"),
     BeforeValidator(lambda value: one_of(value, MATCHES, "match has one of")),
 ]
 
@@ -196,13 +198,13 @@ class FilterIn(In):
 
 
 Clause = Annotated[
-    Annotated[MatchIn, Tag("match")]
-    | Annotated[AmongIn, Tag("in")]
-    | Annotated[RangeIn, Tag("range")]
-    | Annotated[ExistsIn, Tag("exists")]
-    | Annotated[PrefixIn, Tag("prefix")]
-    | Annotated[FilterIn, Tag("filter")],
-    Discriminator(lambda value: "filter" if is_filter(value) else member(value)),
+    Annotated[MatchIn, Tag("match condition")]
+    | Annotated[AmongIn, Tag("in condition")]
+    | Annotated[RangeIn, Tag("range condition")]
+    | Annotated[ExistsIn, Tag("exists condition")]
+    | Annotated[PrefixIn, Tag("prefix condition")]
+    | Annotated[FilterIn, Tag("a filter")],
+    Discriminator(lambda value: "a filter" if is_filter(value) else f"{member(value)} condition"),
     BeforeValidator(
         lambda value: (
             value if is_filter(value) else one_of(value, OPERATORS, "a condition has `key` and one operator of")
