@@ -12,6 +12,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from app.index import METRICS, NumpyIndex
 from app.service import Services
+from app.service.filters import Condition, Filter
 from app.service.live import Turnstile
 from app.service.search import Query
 from app.service.spaces import Space
@@ -46,6 +47,10 @@ def assert_sees(services, points, metric):
     assert services.collections.get("c").value["points"] == len(points)
     seen = {p.id: (tuple(p.vector.tolist()), p.payload) for p in services.collections.points("c", all_ids())}
     assert seen == points
+    listed, following = services.collections.page_points("c", None, 1000, Filter())
+    assert ([point.id for point in listed], following) == (sorted(points), None)
+    marked = Filter(must=[Condition("a", "in", [1])])
+    assert services.collections.count("c", marked) == sum(payload == b'{"a":1}' for _, payload in points.values())
     hits = services.search.search("c", Query(QUERIES, 1000)).hits
     scores, score_of = oracle(points, metric)
     for number, found in enumerate(hits):
@@ -212,6 +217,29 @@ def test_searches_during_writes_see_whole_batches(two):
     done.set()
     thread.join()
     assert {len(steps) for steps in seen} == {1}
+
+
+def test_filters_during_writes_see_whole_batches(two):
+    batches = [{str(n): ((1.0, 1.0, 1.0), b'{"step":%d}' % step) for n in range(8)} for step in range(20)]
+    put(two[0], batches[0])
+    seen, done = [], threading.Event()
+
+    def look():
+        while not done.is_set():
+            counts = [
+                two[1].collections.count("c", Filter(must=[Condition("step", "range", {name: 10})]))
+                for name in ("lt", "gte")
+            ]
+            seen.append(counts)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    for batch in batches[1:]:
+        put(two[0], batch)
+    done.set()
+    thread.join()
+    assert {count for counts in seen for count in counts} <= {0, 8}
+    assert two[1].collections.count("c", Filter(must=[Condition("step", "in", [19])])) == 8
 
 
 # Turnstile
