@@ -11,7 +11,7 @@ import torch
 from torch import Tensor
 
 from app.errors import InvalidInput, OverLimit
-from app.index import INDEXES, Vectors
+from app.index import SCORINGS, Vectors, View
 from app.service.collections import Collection, Collections, check_nonzero
 from app.service.filters import Filter
 from app.service.live import Nearest, Point
@@ -122,10 +122,9 @@ class Search:
             check_nonzero(collection.metric, rows)
         points = {point.id: point for point in self.collections.points(name, ids)}
         there = [row for row, id_ in enumerate(ids) if id_ in points]
-        index = INDEXES["faiss"](vectors.shape[1], collection.metric)
-        index.put(np.array(there, np.int64), vectors[there])
-        found = zip(*index.search(queries, k), strict=True)
-        hits = [[Hit(points[ids[row]], score) for score, row in zip(*row, strict=True)] for row in found]
+        ranking = View.of(vectors[there], SCORINGS[collection.metric]()).nearest(queries, k)
+        found = zip(ranking.scores, ranking.slots.tolist(), strict=True)
+        hits = [[Hit(points[ids[there[row]]], score) for score, row in zip(*row, strict=True)] for row in found]
         return Reranked(hits, collection.metric, [id_ for id_ in ids if id_ not in points])
 
     def check_size(self, k: int, queries: int) -> None:

@@ -13,9 +13,9 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from app.index import METRICS, NumpyIndex
 from app.service import Services
 from app.service.filters import Condition, Filter
-from app.service.live import Turnstile
 from app.service.search import Query
 from app.service.spaces import Space
+from app.service.turnstile import Turnstile
 from app.settings import Settings
 from app.store import open_store
 from app.store.rows import Rows
@@ -37,7 +37,7 @@ def oracle(points, metric):
     """Scores of the queries against all points, best first, and the score of each id."""
     index = NumpyIndex(DIM, metric)
     index.put(np.arange(len(points)), rows_of(points).vectors)
-    scores, slots = index.search(QUERIES, len(points))
+    scores, slots, *_ = index.search(QUERIES, len(points))
     ids = np.array(list(points), object)
     return scores, [dict(zip(ids[row], scores[number].tolist(), strict=True)) for number, row in enumerate(slots)]
 
