@@ -95,8 +95,9 @@ class FilterExplained(BaseModel):
 class ExplainOut(BaseModel):
     """How an answer came about. `fetched` candidates of each query were scored exactly.
 
-    `uncalibrated` says why there is no `calibrated_score`. The first use of a filter's key reads its column before
-    the milliseconds are counted.
+    `uncalibrated` says why there is no `calibrated_score`. `statistics` are those of all points that a translator's
+    score needs: its first search waits for them. The first use of a filter's key reads its column before the
+    milliseconds are counted.
     """
 
     translators: list[StepExplained]
@@ -122,6 +123,7 @@ class ExplainOut(BaseModel):
             filter=FilterExplained.of(nearest.matching, nearest.points),
             milliseconds={
                 "translate": 1000 * found.translate_seconds,
+                "statistics": 1000 * nearest.prepare_seconds,
                 "filter": 1000 * nearest.filter_seconds,
                 "search": 1000 * nearest.search_seconds,
             },
