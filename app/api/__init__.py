@@ -1,11 +1,24 @@
 """HTTP only: one router per noun, codecs, problem details, keys and limits."""
 
-from app.api import collections, comparison, disentanglement, heads, info, relative, spaces, translators
+from app.api import (
+    collections,
+    comparison,
+    disentanglement,
+    heads,
+    info,
+    points,
+    relative,
+    search,
+    spaces,
+    translators,
+)
 
 ROUTERS = (
     spaces.router,
     translators.router,
     collections.router,
+    points.router,
+    search.router,
     heads.router,
     relative.router,
     comparison.router,

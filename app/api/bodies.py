@@ -9,7 +9,7 @@ from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ValidationError
 
 from app.api.codecs import CODECS, Codec, reader, writer
-from app.api.codecs.base import Fields
+from app.api.codecs.base import HOLDERS, Fields
 from app.api.codecs.json import to_base64
 from app.api.errors import MEDIA_TYPE, from_validation, too_large
 from app.api.schemas.base import ProblemOut
@@ -52,12 +52,12 @@ class Body(Generic[Model]):
     def parsed(self, codec: Codec, body: bytes, query: Mapping[str, Any], max_rows: int) -> Model:
         """MalformedBody, InvalidVectors, TooManyRows, InvalidInput."""
         fields = codec.decode(body, query)
-        for holder in (fields, fields.get("anchors")):
+        for holder in (fields, *map(fields.get, HOLDERS)):
             check_rows(holder, max_rows)
         try:
-            return self.model.model_validate(fields, strict=codec.media_type == JSON)
+            return self.model.model_validate(fields, strict=codec.media_type == JSON or None)
         except ValidationError as error:
-            raise from_validation(error.errors(include_input=False, include_url=False)) from error
+            raise from_validation(error.errors(include_input=False, include_url=False), fields) from error
 
     @property
     def openapi(self) -> dict[str, Any]:
@@ -70,7 +70,7 @@ class Body(Generic[Model]):
     def parameters(self) -> list[dict[str, Any]]:
         fields = self.model.model_json_schema(ref_template=SCHEMAS)["properties"]
         return [
-            {"name": name, "in": "query", "schema": schema, "description": "of a binary body"}
+            {"name": name, "in": "query", "description": "of a binary body", **as_text(schema)}
             for name, schema in fields.items()
             if name not in ("vectors", "payloads")
         ]
@@ -94,7 +94,13 @@ class Answers:
         return reply
 
 
+SCHEMAS = "#/components/schemas/{model}"
 BINARY_SCHEMA = {"type": "string", "format": "binary"}
+
+
+def as_text(schema: dict[str, Any]) -> dict[str, Any]:
+    """Of a query parameter: an object in it is JSON."""
+    return {"content": {JSON: {"schema": schema}}} if "$ref" in str(schema) else {"schema": schema}
 
 
 async def read(request: Request, limit: int) -> bytes:

@@ -73,11 +73,11 @@ def problem_of(error: DomainError, path: str) -> JSONResponse:
     return problem(status_of(error), code_of(error), str(error), path, **error.facts)
 
 
-def from_validation(found: list[ErrorDetails]) -> errors.InvalidInput:
-    """What pydantic says, with JSON pointers and without a copy of the input."""
+def from_validation(found: list[ErrorDetails], body: Any = None) -> errors.InvalidInput:
+    """What pydantic says, with JSON pointers into the body and without a copy of it."""
     places = [
         {
-            "pointer": pointer(error["loc"]),
+            "pointer": pointer(error["loc"] if body is None else place(error, body)),
             "message": error["msg"].removeprefix("Value error, "),
         }
         for error in found
@@ -90,6 +90,18 @@ def from_validation(found: list[ErrorDetails]) -> errors.InvalidInput:
 
 def too_large(limit: int) -> errors.BodyTooLarge:
     return errors.BodyTooLarge(f"a body may have at most {limit} bytes: send fewer rows a call", limit=limit)
+
+
+def place(error: ErrorDetails, body: Any) -> tuple[int | str, ...]:
+    """Where in the body it is, or should be: pydantic also names the alternative that it tried."""
+    path: list[int | str] = []
+    for part in error["loc"]:
+        inside = part in body if isinstance(body, dict) else isinstance(body, list) and part in range(len(body))
+        if inside:
+            path.append(part)
+            body = body[part]
+    *_, last = error["loc"] or ("",)
+    return (*path, last) if error["type"] == "missing" or last == "[key]" else tuple(path)
 
 
 def pointer(path: tuple[int | str, ...]) -> str:

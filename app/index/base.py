@@ -1,22 +1,31 @@
 """A vector index: derived from the store, rebuilt from it at any time.
 
-Vectors lie in numbered slots. The three metrics and what their scores mean:
+Vectors lie in numbered slots, dense from 0. The three metrics and what their scores mean:
     cosine      cos(q, y), the larger the nearer; 0 for a zero vector
     ip          q · y, the larger the nearer
     euclidean   ‖q - y‖, the smaller the nearer
 """
 
-from collections.abc import Callable, Mapping
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
 Vectors = NDArray[np.float32]
 Slots = NDArray[np.int64]
+Mask = NDArray[np.bool_]
 
 LONGEST = 1e18  # squares of longer vectors overflow single precision
 METRICS = ("cosine", "ip", "euclidean")
+
+
+class Ranking(NamedTuple):
+    """Nearest first, (m, k) or as many as there are. Of equal scores the lower slot comes first."""
+
+    scores: Vectors
+    slots: Slots
+    proposer: str  # of candidates: a kind of index
+    fetched: int  # candidates of each query, whose scores are exact
 
 
 class Index(Protocol):
@@ -30,50 +39,15 @@ class Index(Protocol):
     def remove(self, slots: Slots) -> None:
         """Slots that are not taken are passed over."""
 
-    def search(self, queries: Vectors, k: int) -> tuple[Vectors, Slots]:
-        """queries (m, d) -> scores and slots, both (m, min(k, len)), nearest first."""
+    def search(self, queries: Vectors, k: int, allowed: Mask | None = None) -> Ranking:
+        """queries (m, d). `allowed` says for every slot whether it may be found; one beyond its end may not."""
 
 
-class NumpyIndex:
-    """Brute force in float64: the definition of right."""
-
-    def __init__(self, dim: int, metric: str) -> None:
-        self.dim, self.metric = dim, metric
-        self._rows: dict[int, Vectors] = {}
-
-    def __len__(self) -> int:
-        return len(self._rows)
-
-    def put(self, slots: Slots, vectors: Vectors) -> None:
-        self._rows.update(zip(slots.tolist(), vectors, strict=True))
-
-    def remove(self, slots: Slots) -> None:
-        for slot in slots.tolist():
-            self._rows.pop(slot, None)
-
-    def search(self, queries: Vectors, k: int) -> tuple[Vectors, Slots]:
-        slots = np.array(list(self._rows), np.int64)
-        vectors = np.array(list(self._rows.values()), np.float64).reshape(-1, self.dim)
-        scores = SCORES[self.metric](queries.astype(np.float64), vectors)  # (m, n)
-        sign = 1 if self.metric == "euclidean" else -1
-        nearest = np.argsort(sign * scores, axis=1, kind="stable")[:, :k]
-        return np.take_along_axis(scores, nearest, 1).astype(np.float32), slots[nearest]
+def count(mask: Mask) -> int:
+    return int(np.count_nonzero(mask))
 
 
-Matrix = NDArray[np.float64]
-SCORES: Mapping[str, Callable[[Matrix, Matrix], Matrix]] = {
-    "cosine": lambda q, y: unit(q) @ unit(y).T,
-    "ip": lambda q, y: q @ y.T,
-    "euclidean": lambda q, y: np.sqrt(((q[:, None] - y[None]) ** 2).sum(2)),
-}
-
-
-def unit(x: Matrix) -> Matrix:
-    length: Matrix = np.sqrt((x * x).sum(1, keepdims=True)).clip(np.finfo(np.float64).tiny)
-    return x / length
-
-
-def overlong(vectors: Vectors) -> NDArray[np.bool_]:
+def overlong(vectors: Vectors) -> Mask:
     """(n,): the rows that have NaN, an infinity, or a length above LONGEST."""
     with np.errstate(over="ignore", invalid="ignore"):
         squares: Vectors = np.einsum("ij,ij->i", vectors, vectors)

@@ -1,35 +1,40 @@
-"""An exact index of the codes that a translator's score compares, beside that of the vectors themselves.
-
-2 cos(q, c) - r(c) is one inner product: stored [c, r(c)], asked [2 q, -1]; without hubs [c, 0] and [q, 0].
-"""
+"""A translator's score as a way of scoring: 2 cos(q, c) - r(c), or cos(q, c), of codes c = (y - m) B."""
 
 import numpy as np
 import torch
 
-from app.index.base import Index, Slots, Vectors
+from app.index.base import Vectors
+from app.index.scoring import Folded, Matrix, dots
 from models.scores import Fitted
 
 
-class ScoredIndex:
-    """Over an index of inner products, of one dimension more than the score's codes."""
+class Scored:
+    """1 / ‖c‖ and r(c) are the two numbers of a point: see models.scores."""
 
-    def __init__(self, score: Fitted, index: Index) -> None:
-        self.score, self._index = score, index
+    descending = products = True
 
-    def __len__(self) -> int:
-        return len(self._index)
+    def __init__(self, score: Fitted) -> None:
+        self.score = score
+        self.weight = 1 if score.sample is None else 2  # of the cosine
 
-    def put(self, slots: Slots, vectors: Vectors) -> None:
-        codes = self.score.codes(torch.from_numpy(np.ascontiguousarray(vectors)))
-        self._index.put(slots, np.column_stack([codes.numpy(), self.score.hubness(codes).numpy()]))
+    def fold(self, queries: Vectors) -> Folded:
+        folded = self.weight * self.score.fold(tensor(queries))
+        return Folded(folded.numpy(), (folded @ self.score.mean).numpy())
 
-    def remove(self, slots: Slots) -> None:
-        self._index.remove(slots)
+    def numbers(self, vectors: Vectors) -> Vectors:
+        return torch.stack(self.score.scalars(tensor(vectors)), 1).numpy()
 
-    def search(self, queries: Vectors, k: int) -> tuple[Vectors, Slots]:
-        codes = self.score.codes(torch.from_numpy(np.ascontiguousarray(queries))).numpy()
-        csls = self.score.sample is not None
-        asked = np.column_stack(
-            [codes * (2 if csls else 1), np.full(len(codes), -1.0 if csls else 0.0, np.float32)]
-        )
-        return self._index.search(asked.astype(np.float32), k)
+    def scores(self, queries: Vectors, vectors: Vectors, numbers: Vectors) -> Matrix:
+        exact = vectors.astype(np.float64) - self.score.mean.numpy()
+        return dots(self.fold(queries).vectors, exact) * numbers[:, :, 0] - numbers[:, :, 1]
+
+    def codes(self, vectors: Vectors, numbers: Vectors) -> Vectors:
+        return np.column_stack([self.score.codes(tensor(vectors)).numpy(), numbers[:, 1]])
+
+    def asked(self, queries: Vectors) -> Vectors:
+        codes = self.score.codes(tensor(queries)).numpy()
+        return np.column_stack([self.weight * codes, np.full(len(codes), -1, np.float32)])
+
+
+def tensor(vectors: Vectors) -> torch.Tensor:
+    return torch.from_numpy(np.ascontiguousarray(vectors))

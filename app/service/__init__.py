@@ -10,6 +10,7 @@ from app.onnx.runner import Runner
 from app.service.collections import Collections
 from app.service.heads import Heads
 from app.service.relative import RelativeCodes
+from app.service.search import Search
 from app.service.spaces import Spaces
 from app.service.stitching import Stitching
 from app.service.translators import Translators
@@ -30,6 +31,7 @@ class Services:
     heads: Heads
     translators: Translators
     collections: Collections
+    search: Search
     codes: RelativeCodes
     stitching: Stitching
     onnx: Runner
@@ -42,10 +44,11 @@ class Services:
         onnx = Runner(limits)
         heads = Heads(store, spaces, {**HEADS, OnnxHead.kind: OnnxHeads(onnx)})
         translators = Translators(store, spaces, heads)
-        collections = Collections(store, spaces, translators, settings.max_k, settings.max_hits)
+        collections = Collections(store, spaces, translators, settings.max_payload_bytes)
+        search = Search(collections, settings.max_k, settings.max_hits)
         codes = RelativeCodes(spaces, settings.max_outputs)
         stitching = Stitching(spaces, heads, translators, codes, settings.max_outputs)
-        return cls(settings, store, spaces, heads, translators, collections, codes, stitching, onnx)
+        return cls(settings, store, spaces, heads, translators, collections, search, codes, stitching, onnx)
 
     def close(self) -> None:
         self.onnx.close()

@@ -1,21 +1,26 @@
-"""Collections: stored points of one space, searched from every space that reaches it."""
+"""Collections: stored points of one space, native or translated on their way in."""
 
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
+import orjson
 
 from app.errors import Conflict, InvalidInput, InvalidVectors, OverLimit, WrongDimension
 from app.index import METRICS, Vectors
+from app.service.filters import Filter
 from app.service.live import Live, Point
-from app.service.purposes import RETRIEVAL
+from app.service.purposes import RECONSTRUCTION, Purpose
 from app.service.resources import Resources
-from app.service.routes import Translation, pair_of
+from app.service.routes import Route, pair_of
 from app.service.spaces import Space, Spaces
 from app.service.translators import Translators
 from app.store import Record, Store, Write
-from app.store.rows import Log, Rows
+from app.store.rows import Id, Log, Rows
+
+ID_TYPES = {str: "texts", int: "integers"}
 
 
 @dataclass(frozen=True)
@@ -36,22 +41,13 @@ class Collection:
         return {**vars(self), "log": self.log.to_json()}
 
 
-@dataclass(frozen=True)
-class Found:
-    """Per query its points with their scores, nearest first; and what translated the queries."""
-
-    hits: list[list[tuple[Point, float]]]
-    translation: Translation | None
-    score: str  # what the scores are
-
-
 class Collections(Resources):
     """Each rests on its space. A batch of points is one atomic write, seen by the next search."""
 
-    def __init__(self, store: Store, spaces: Spaces, translators: Translators, max_k: int, max_hits: int) -> None:
+    def __init__(self, store: Store, spaces: Spaces, translators: Translators, max_payload_bytes: int) -> None:
         super().__init__(store, "collection")
         self.spaces, self.translators = spaces, translators
-        self.max_k, self.max_hits = max_k, max_hits
+        self.max_payload_bytes = max_payload_bytes
         self._live: dict[str, Live] = {}
         self._opening = threading.Lock()
 
@@ -79,50 +75,68 @@ class Collections(Resources):
 
         return self.change(name, if_match, change)
 
-    def put_points(self, name: str, rows: Rows, if_match: str | None) -> Record:
-        """Upsert `rows`, dropping `rows.deletes` first. NotFound, WrongDimension, InvalidVectors."""
+    def put_points(
+        self,
+        name: str,
+        rows: Rows,
+        if_match: str | None,
+        space: str | None = None,
+        translator: str | None = None,
+    ) -> tuple[Record, dict[str, Any] | None]:
+        """Upsert `rows`, dropping `rows.deletes` first; translated, if they are of another `space`.
+
+        The record, and the origin of translated vectors. NotFound, WrongDimension, InvalidVectors, InvalidInput.
+        """
+        self.check_payloads(rows)
+        route = self.route(Collection.of(self.get(name)), space, translator, RECONSTRUCTION)
+        if route:
+            vectors = self.translators.translate(route, rows.vectors).vectors
+            rows = replace(rows, vectors=vectors, origins=[orjson.dumps(route.origin)] * len(vectors))
 
         def change(current: Record | None) -> Write | None:
             if current is None:
                 raise self.not_found(name)
             collection = Collection.of(current)
+            if route and route.target != collection.space:  # emptied and made anew meanwhile
+                raise self.contended(name)
             self.check_vectors(name, collection, rows.vectors)
-            living = self.live(current).living_after(rows)
-            if not rows.ids and living == collection.points:
-                return None
-            log = collection.log.append(rows, living, self.blob)
-            return self._write(name, current, replace(collection, points=living, log=log))
+            return self._changed(name, current, rows)
+
+        return self.change(name, if_match, change)[0], route.origin if route else None
+
+    def delete_points(self, name: str, which: Sequence[Id] | Filter, if_match: str | None) -> Record:
+        """Ids that are not there are passed over."""
+
+        def change(current: Record | None) -> Write | None:
+            if current is None:
+                raise self.not_found(name)
+            ids = self.live(current).matching(which) if isinstance(which, Filter) else which
+            nothing = np.empty((0, Collection.of(current).dim), np.float32)
+            return self._changed(name, current, Rows([], nothing, [], ids))
 
         return self.change(name, if_match, change)[0]
 
-    def delete_points(self, name: str, ids: list[str], if_match: str | None) -> Record:
-        """Ids that are not there are passed over."""
-        nothing = np.empty((0, Collection.of(self.get(name)).dim), np.float32)
-        return self.put_points(name, Rows([], nothing, [], ids), if_match)
-
-    def points(self, name: str, ids: list[str]) -> list[Point]:
+    def points(self, name: str, ids: Sequence[Id]) -> list[Point]:
         """Those of `ids` that are there."""
-        return self.steady(name, self.live).points(list(dict.fromkeys(ids)))
+        _, live = self.opened(name)
+        self.check_ids(name, live, ids)
+        return live.points(list(dict.fromkeys(ids)))
 
-    def search(self, name: str, queries: Vectors, k: int, space: str | None, translator: str | None) -> Found:
-        """queries (m, d) of the collection's space, of `space`, or of the translator's source."""
-        if not 1 <= k <= self.max_k:
-            raise OverLimit(f"k must be from 1 to {self.max_k}, got {k}", limit=self.max_k, got=k)
-        if (hits := k * len(queries)) > self.max_hits:
-            raise OverLimit(
-                f"queries x k may be at most {self.max_hits}, got {hits}", limit=self.max_hits, got=hits
-            )
-        record, live = self.steady(name, lambda record: (record, self.live(record)))
-        collection = Collection.of(record)
-        translation = self._translated(collection, queries, space, translator)
-        if translation:
-            queries = translation.vectors
-        self.check_vectors(name, collection, queries)
-        if translation is None or collection.metric != "cosine":
-            return Found(live.search(queries, k), translation, collection.metric)
-        route = translation.route
-        scored = live.search_scored(queries, k, route.key, route.score)
-        return Found(scored, translation, route.steps[-1].value["report"]["score"]["name"])
+    def page_points(
+        self, name: str, after: Id | None, limit: int, wanted: Filter
+    ) -> tuple[list[Point], Id | None]:
+        """The points wanted in the order of their ids, and where the next page starts."""
+        _, live = self.opened(name)
+        self.check_ids(name, live, [] if after is None else [after])
+        return live.page(after, limit, wanted)
+
+    def count(self, name: str, wanted: Filter) -> int:
+        """How many points are wanted."""
+        return self.opened(name)[1].count(wanted)
+
+    def opened(self, name: str) -> tuple[Record, Live]:
+        """The record, and the points in memory as it says. NotFound."""
+        return self.steady(name, lambda record: (record, self.live(record)))
 
     def live(self, record: Record) -> Live:
         """In memory, as the record says. CorruptStore if it was replaced meanwhile: see `steady`."""
@@ -140,45 +154,62 @@ class Collections(Resources):
 
     def load(self, name: str) -> None:
         """Bring it into memory before anybody asks."""
-        self.steady(name, self.live)
+        self.opened(name)
 
-    def check_vectors(self, name: str, collection: Collection, vectors: Vectors) -> None:
-        if vectors.shape[1] != collection.dim:
-            reaching = self.translators.reaching(collection.space)
-            raise WrongDimension(
-                f"collection {name!r} holds {collection.dim}-dimensional vectors of space {collection.space!r}, "
-                f"got {vectors.shape[1]}: name the space they come from in `space`"
-                + (f" (translators lead here from {reaching})" if reaching else ""),
-                expected={"space": collection.space, "dim": collection.dim},
-                got={"dim": vectors.shape[1]},
-            )
-        if collection.metric == "cosine":
-            zero = ~vectors.any(1)
-            if zero.any():
-                row = int(zero.argmax())
-                raise InvalidVectors(f"row {row} is a zero vector, which has no cosine to any other", row=row)
-
-    def _translated(
-        self, collection: Collection, queries: Vectors, space: str | None, translator: str | None
-    ) -> Translation | None:
+    def route(
+        self, collection: Collection, space: str | None, translator: str | None, purpose: Purpose
+    ) -> Route | None:
+        """The way from `space`, or the translator's source, into the collection; None for native vectors."""
         if translator is not None:
             route = self.translators.named(translator)
-            self.check_leads_here(route.steps[0], collection, space)
-        elif space in (None, collection.space):
+            check_leads_here(route.steps[0], collection, space)
+            return route
+        if space in (None, collection.space):
             return None
-        else:
-            route = self.translators.between(space, collection.space, RETRIEVAL)
-        return self.translators.translate(route, queries)
+        return self.translators.between(space, collection.space, purpose)
 
-    def check_leads_here(self, record: Record, collection: Collection, space: str | None) -> None:
-        source, target = pair_of(record)
-        if target != collection.space or space not in (None, source):
-            raise InvalidInput(
-                f"translator {record.name!r} leads from {source!r} to {target!r}, the search needs one from "
-                f"{space or 'the space of the queries'!r} to {collection.space!r}",
-                expected={"source": space, "target": collection.space},
-                got={"source": source, "target": target},
+    def check_vectors(self, name: str, collection: Collection, vectors: Vectors) -> None:
+        if (dim := vectors.shape[1]) != collection.dim:
+            leading = self.translators.leading(dim, collection.space)
+            named = ", ".join(f"{record.name!r} leads here from {pair_of(record)[0]!r}" for record in leading[:5])
+            raise WrongDimension(
+                f"collection {name!r} holds {collection.dim}-dimensional vectors of space {collection.space!r}, "
+                f"got {dim}: name the space they come from in `space`" + (f" ({named})" if named else ""),
+                expected={"space": collection.space, "dim": collection.dim},
+                got={"dim": dim},
+                translators=[record.name for record in leading[:100]],
             )
+        check_nonzero(collection.metric, vectors)
+
+    def check_payloads(self, rows: Rows) -> None:
+        longest = max(range(len(rows.payloads)), key=lambda row: len(rows.payloads[row]), default=0)
+        if rows.payloads and (size := len(rows.payloads[longest])) > self.max_payload_bytes:
+            raise OverLimit(
+                f"row {longest}: a payload may have at most {self.max_payload_bytes} bytes as JSON, got {size}",
+                limit=self.max_payload_bytes,
+                got=size,
+                row=longest,
+            )
+
+    def check_ids(self, name: str, live: Live, ids: Sequence[Id]) -> None:
+        """That they are of the type of those there: 7 and "7" are two ids, and never meant to be."""
+        kind = live.id_type
+        if kind and ids and type(ids[0]) is not kind:
+            raise InvalidInput(
+                f"the ids of collection {name!r} are {ID_TYPES[kind]}, got {ids[0]!r}",
+                expected=ID_TYPES[kind],
+                got=ids[0],
+            )
+
+    def _changed(self, name: str, current: Record, rows: Rows) -> Write | None:
+        """None if there is nothing to write, and nothing to delete."""
+        collection, live = Collection.of(current), self.live(current)
+        self.check_ids(name, live, rows.ids or rows.deletes)
+        if not rows.ids and not live.points(rows.deletes):
+            return None
+        living = live.living_after(rows)
+        log = collection.log.append(rows, living, self.blob)
+        return self._write(name, current, replace(collection, points=living, log=log))
 
     def _write(self, name: str, current: Record | None, collection: Collection) -> Write:
         return Write(
@@ -190,3 +221,22 @@ class Collections(Resources):
             blobs=collection.log.blobs,
             refers=collection.log.digests,
         )
+
+
+def check_leads_here(record: Record, collection: Collection, space: str | None) -> None:
+    source, target = pair_of(record)
+    if target != collection.space or space not in (None, source):
+        raise InvalidInput(
+            f"translator {record.name!r} leads from {source!r} to {target!r}, the vectors need one from "
+            f"{space or 'their own space'!r} to {collection.space!r}",
+            expected={"source": space, "target": collection.space},
+            got={"source": source, "target": target},
+        )
+
+
+def check_nonzero(metric: str, vectors: Vectors) -> None:
+    """InvalidVectors for what has no cosine."""
+    zero = ~vectors.any(1)
+    if metric == "cosine" and zero.any():
+        row = int(zero.argmax())
+        raise InvalidVectors(f"row {row} is a zero vector, which has no cosine to any other", row=row)

@@ -1,38 +1,78 @@
 """A collection in memory: derived from its log of segments, and caught up with it before every search."""
 
+import logging
 import threading
 from bisect import bisect_right
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
+from time import perf_counter
+from typing import Any
 
 import numpy as np
 
-from app.index import INDEXES, Index, Slots, Vectors
-from app.index.scored import ScoredIndex
-from app.store.rows import Log, Read, Rows, Segment, load
+from app.index import AUTO, Scored, Searcher, Slots, TableIndex, Vectors, chosen
+from app.service.columns import Columns
+from app.service.filters import Filter
+from app.service.indexing import Indexing
+from app.service.turnstile import Turnstile
+from app.store.rows import Id, Log, Read, Rows, Segment, load
 from models.scores import Fitted
 
-SCORES = 4  # translators whose codes of the points are kept
-SCORED_AT_ONCE = 8192  # points
+AT_ONCE = 8192  # points whose numbers are computed in one turn
 GARBAGE = 4  # slots given out per living point before everything is loaded anew
+
+logger = logging.getLogger("anchorage")
 
 
 @dataclass(frozen=True)
 class Point:
-    """`payload` is encoded JSON, b"" for none."""
+    """`payload`, and `origin` of a translated vector, are encoded JSON, b"" for none."""
 
-    id: str
+    id: Id
     vector: Vectors  # (d,)
     payload: bytes
+    origin: bytes = b""
+
+
+@dataclass(frozen=True)
+class Nearest:
+    """Per query its points with their scores, nearest first; and how they were found."""
+
+    hits: list[list[tuple[Point, float]]]
+    index: str
+    fetched: int  # candidates of each query
+    points: int
+    matching: int | None  # of the points, how many a filter let pass
+    prepare_seconds: float  # that the statistics of a translator's first use took
+    filter_seconds: float
+    search_seconds: float
+
+
+@dataclass(frozen=True)
+class IndexStatus:
+    """`state` is exact, building (searches are exact meanwhile) or ready; recall is that of stored vectors' own
+    neighbours, which other queries miss a little more of. `points` have codes; the others are searched exactly."""
+
+    kind: str
+    state: str
+    points: int = 0
+    recall_at_10: float | None = None
+    recall_at_30: float | None = None
+    effort: int | None = None
+    built_at: str | None = None
+    fault: str | None = None
 
 
 class Live:
-    """Slots are given out in the order of writing and never again, so a slot finds its segment by bisection."""
+    """Slots are given out in the order of writing and never again."""
 
-    def __init__(self, dim: int, metric: str) -> None:
-        self.dim, self.metric = dim, metric
-        self._turn = Turnstile()
+    def __init__(self, dim: int, metric: str, kind: str = AUTO, indexing: Indexing | None = None) -> None:
+        self.dim, self.metric, self.kind = dim, metric, kind
+        self.fault: str | None = None  # that an approximate index could not be built by
+        self._indexing = indexing or Indexing()
+        self._turn, self._preparing = Turnstile(), threading.Lock()
+        self._order: tuple[list[Id], Slots] | None = None
         self._position = 0  # of the record that is applied
         self._applied: tuple[Segment, ...] = ()
         self._clear()
@@ -48,31 +88,83 @@ class Live:
             rows = [load(segment, read) for segment in log.segments[known:]]  # may fail: nothing is changed yet
             if known == 0:
                 self._clear()
+            self._index.table.reserve(len(self._ids) + sum(len(part.ids) for part in rows))
             # A merged segment says all that its parts said, in their order, deletes included: after them it
             # changes only what came later.
             for part in rows:
                 self._apply(part)
             self._applied, self._position = log.segments, position
+        self._tend()
 
-    def search_scored(self, queries: Vectors, k: int, key: str, score: Fitted) -> list[list[tuple[Point, float]]]:
-        """By a translator's score, which `key` names; codes are computed at its first use and kept up after."""
-        while True:  # others may put its codes out, or load everything anew, between the two turns
+    def search_scored(
+        self, queries: Vectors, k: int, key: str, score: Fitted, wanted: Filter | None = None
+    ) -> Nearest:
+        """By a translator's score, which `key` names; its numbers of all points are computed at its first use."""
+        self._read(wanted)
+        began = perf_counter()
+        while True:  # others may put its numbers out, or load everything anew, between the two turns
             with self._turn.shared():
-                if (index := self._scored.get(key)) is not None:
-                    return self._hits(index, queries, k)
-            with self._turn.alone():
-                if key not in self._scored:
-                    self._score_by(key, score)
+                if (searcher := self._index.by_score.get(key)) is not None:
+                    self._index.by_score.move_to_end(key)
+                    return self._nearest(searcher, queries, k, wanted, perf_counter() - began)
+            self._prepare(key, score)
 
-    def search(self, queries: Vectors, k: int) -> list[list[tuple[Point, float]]]:
-        """queries (m, d) -> for each, its at most k nearest points and their scores."""
+    def search(self, queries: Vectors, k: int, wanted: Filter | None = None) -> Nearest:
+        """queries (m, d) -> for each, its at most k nearest points among those wanted."""
+        self._read(wanted)
         with self._turn.shared():
-            return self._hits(self._index, queries, k)
+            return self._nearest(self._index.by_metric, queries, k, wanted)
 
-    def points(self, ids: Sequence[str]) -> list[Point]:
+    def status(self) -> IndexStatus:
+        """Of the index that searches without a translator use."""
+        with self._turn.shared():
+            near, kind = self._index.by_metric.approximation, self._kind(self._index.by_metric)
+            if near is None:
+                building = kind != "exact" and self.fault is None
+                return IndexStatus(kind, "building" if building else "exact", fault=self.fault)
+            return IndexStatus(
+                kind,
+                "ready",
+                len(near.slots),
+                near.recall_at_10,
+                near.recall_at_30,
+                near.effort,
+                near.built_at,
+                self.fault,
+            )
+
+    def points(self, ids: Sequence[Id]) -> list[Point]:
         """Those of `ids` that are there."""
         with self._turn.shared():
             return [self._point(self._slot_of[id_]) for id_ in ids if id_ in self._slot_of]
+
+    def page(self, after: Id | None, limit: int, wanted: Filter) -> tuple[list[Point], Id | None]:
+        """The points wanted, in the order of their ids, from behind `after`; and where the next page starts."""
+        self._read(wanted)
+        with self._turn.shared():
+            ids, slots = self._sorted()
+            slots = slots[bisect_right(ids, after) if after is not None else 0 :]
+            slots = slots[wanted.mask(self._columns)[slots]]
+            points = [self._point(slot) for slot in slots[:limit].tolist()]
+        return points, points[-1].id if len(slots) > limit else None
+
+    def matching(self, wanted: Filter) -> list[Id]:
+        """The ids of the points wanted."""
+        self._read(wanted)
+        with self._turn.shared():
+            return [self._point(slot).id for slot in wanted.mask(self._columns).nonzero()[0].tolist()]
+
+    def count(self, wanted: Filter) -> int:
+        """How many points are wanted."""
+        self._read(wanted)
+        with self._turn.shared():
+            return int(wanted.mask(self._columns).sum())
+
+    @property
+    def id_type(self) -> type | None:
+        """Of all ids; None without any."""
+        with self._turn.shared():
+            return next((type(id_) for id_ in self._slot_of), None)
 
     def living_after(self, rows: Rows) -> int:
         """How many points there would be with `rows` applied."""
@@ -81,95 +173,126 @@ class Live:
             new = sum(id_ not in self._slot_of for id_ in set(rows.ids))
             return len(self._slot_of) - gone + new
 
-    def _hits(self, index: Index, queries: Vectors, k: int) -> list[list[tuple[Point, float]]]:
-        scores, slots = index.search(queries, k)
-        hits = zip(slots.tolist(), scores, strict=True)
-        return [[(self._point(slot), score) for slot, score in zip(*hit, strict=True)] for hit in hits]
+    def _nearest(
+        self, searcher: Searcher, queries: Vectors, k: int, wanted: Filter | None, prepare_seconds: float = 0.0
+    ) -> Nearest:
+        began = perf_counter()
+        allowed = wanted.mask(self._columns) if wanted else None
+        filtered = perf_counter()
+        ranking = searcher.search(queries, k, allowed)
+        rows = zip(ranking.slots.tolist(), ranking.scores, strict=True)
+        hits = [[(self._point(slot), score) for slot, score in zip(*row, strict=True)] for row in rows]
+        matching = None if allowed is None else int(np.count_nonzero(allowed))
+        seconds = prepare_seconds, filtered - began, perf_counter() - filtered
+        return Nearest(hits, ranking.proposer, ranking.fetched, len(self._slot_of), matching, *seconds)
 
-    def _score_by(self, key: str, score: Fitted) -> None:
-        codes = self.dim if score.projection is None else score.projection.shape[1]
-        index = ScoredIndex(score, INDEXES["faiss"](codes + 1, "ip"))
-        slots = np.fromiter(self._slot_of.values(), np.int64, len(self._slot_of))
-        for part in np.array_split(slots, max(1, len(slots) // SCORED_AT_ONCE)):
-            if len(part):
-                index.put(part, np.stack([self._point(slot).vector for slot in part.tolist()]))
-        while len(self._scored) >= SCORES:
-            self._scored.pop(next(iter(self._scored)))
-        self._scored[key] = index
+    def _read(self, wanted: Filter | None) -> None:
+        """The columns that a filter asks for; a first reading is long, and keeps nobody out."""
+        for key in wanted.keys if wanted else ():
+            self._columns.column(key)
+
+    def _sorted(self) -> tuple[list[Id], Slots]:
+        """All ids in order, and their slots; found anew after a write."""
+        if self._order is None:
+            pairs: list[tuple[Any, int]] = sorted(self._slot_of.items())  # of one type: see Collections
+            self._order = [id_ for id_, _ in pairs], np.array([slot for _, slot in pairs], np.int64)
+        return self._order
+
+    def _prepare(self, key: str, score: Fitted) -> None:
+        """The numbers of all points, a part at a time, while others search and write."""
+        with self._preparing:
+            index, done = self._index, 0
+            searcher = Searcher(index.table, Scored(score))
+            while key not in index.by_score:
+                with self._turn.shared():
+                    part = np.arange(done, min(done + AT_ONCE, index.table.size))
+                    searcher.put(part)
+                done += len(part)
+                if len(part) < AT_ONCE:
+                    with self._turn.alone():
+                        searcher.put(np.arange(done, index.table.size))
+                        index.add(key, searcher)
+        self._tend()
+
+    def _kind(self, searcher: Searcher) -> str:
+        """Of index that suits as many points as there are."""
+        return chosen(self.kind, len(self._index), searcher.approximation is not None)
+
+    def _tend(self) -> None:
+        """Have what is due built behind the searches."""
+        with self._turn.shared():
+            for key in ("", *self._index.by_score):
+                searcher = self._index.searcher(key)
+                if key not in self._tended and searcher and searcher.is_due(self._kind(searcher)):
+                    self._tended.add(key)
+                    self._indexing.ask(partial(self._improve, key))
+
+    def _improve(self, key: str) -> None:
+        """Build and replace until nothing is due; one that fails is not tried again before all is loaded anew."""
+        while True:
+            with self._turn.shared():
+                searcher = self._index.searcher(key)
+                if searcher is None or not searcher.is_due(kind := self._kind(searcher)):
+                    self._tended.discard(key)
+                    return
+                step = searcher.step(kind)
+            try:
+                approximation = step()
+            except (MemoryError, RuntimeError) as error:
+                self.fault = f"{kind} cannot be built: {error}"
+                logger.warning("an index of %d points: %s", len(self._index), self.fault)
+                return
+            with self._turn.alone():
+                searcher.approximation = approximation
 
     def _known(self, log: Log) -> int:
         """How many of the log's segments need not be applied again; 0 to start anew."""
         same = [here == there for here, there in zip(self._applied, log.segments, strict=False)]
         known = [*same, False].index(False)
         shortened = known == len(log.segments) < len(self._applied)
-        littered = self._starts[-1] > GARBAGE * len(self._slot_of)
+        littered = len(self._ids) > GARBAGE * len(self._slot_of)
         return 0 if shortened or littered else known
 
     def _clear(self) -> None:
-        self._index: Index = INDEXES["faiss"](self.dim, self.metric)
-        self._scored: dict[str, ScoredIndex] = {}
+        self._index = TableIndex(self.dim, self.metric)
+        self._tended: set[str] = set()  # keys of searchers for which something is built
         self._applied = ()
-        self._slot_of: dict[str, int] = {}
-        self._rows: list[Rows] = []
-        self._starts: list[int] = [0]  # first slot of each rows, and the next free one
+        self._slot_of: dict[Id, int] = {}
+        self._columns = Columns()
+        self._order = None
+        self._ids: list[Id] = []  # by slot, as all that follows
+        self._payloads: list[bytes] = []
+        self._origins: list[bytes] = []
 
     def _apply(self, rows: Rows) -> None:
-        changed = [row for row in range(len(rows.ids)) if not self._holds(rows, row)]
-        fresh = Rows(
-            [rows.ids[row] for row in changed], rows.vectors[changed], [rows.payloads[row] for row in changed]
-        )
+        fresh = rows.at(self._changed(rows))
         gone = {*rows.deletes}.difference(rows.ids).union(fresh.ids)
         removed = np.array([self._slot_of.pop(id_) for id_ in gone if id_ in self._slot_of], np.int64)
-        slots: Slots = np.arange(len(fresh.ids), dtype=np.int64) + self._starts[-1]
-        for index in (self._index, *self._scored.values()):
-            index.remove(removed)
-            index.put(slots, fresh.vectors)
+        slots: Slots = np.arange(len(fresh.ids), dtype=np.int64) + len(self._ids)
+        self._index.remove(removed)
+        self._index.put(slots, fresh.vectors)
+        self._columns.remove(removed)
+        self._columns.append(fresh.payloads)
+        self._order = None
         self._slot_of.update(zip(fresh.ids, slots.tolist(), strict=True))
-        self._rows.append(fresh)
-        self._starts.append(self._starts[-1] + len(fresh.ids))
+        self._ids.extend(fresh.ids)
+        self._payloads.extend(fresh.payloads)
+        self._origins.extend(fresh.origins or [b""] * len(fresh.ids))
 
-    def _holds(self, rows: Rows, row: int) -> bool:
-        slot = self._slot_of.get(rows.ids[row])
-        if slot is None:
-            return False
-        here = self._point(slot)
-        return here.payload == rows.payloads[row] and np.array_equal(here.vector, rows.vectors[row])
+    def _changed(self, rows: Rows) -> list[int]:
+        """Those that are not here as they are there."""
+        slots = [self._slot_of.get(id_, -1) for id_ in rows.ids]
+        here = [row for row, slot in enumerate(slots) if slot >= 0]
+        vectors = self._index.table.vectors[[slots[row] for row in here]]
+        same = dict(zip(here, (vectors == rows.vectors[here]).all(1).tolist(), strict=True))
+        return [
+            row
+            for row, slot in enumerate(slots)
+            if not same.get(row)
+            or self._payloads[slot] != rows.payloads[row]
+            or self._origins[slot] != rows.origin(row)
+        ]
 
     def _point(self, slot: int) -> Point:
-        number = bisect_right(self._starts, slot) - 1
-        rows, row = self._rows[number], slot - self._starts[number]
-        return Point(rows.ids[row], rows.vectors[row], rows.payloads[row])
-
-
-class Turnstile:
-    """Many readers or one writer; a waiting writer goes before new readers."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-        self._readers, self._writers_waiting, self._writing = 0, 0, False
-
-    @contextmanager
-    def shared(self) -> Iterator[None]:
-        with self._changed:
-            self._changed.wait_for(lambda: not self._writing and not self._writers_waiting)
-            self._readers += 1
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._readers -= 1
-                self._changed.notify_all()
-
-    @contextmanager
-    def alone(self) -> Iterator[None]:
-        with self._changed:
-            self._writers_waiting += 1
-            self._changed.wait_for(lambda: not self._writing and not self._readers)
-            self._writers_waiting -= 1
-            self._writing = True
-        try:
-            yield
-        finally:
-            with self._changed:
-                self._writing = False
-                self._changed.notify_all()
+        vector = self._index.table.vectors[slot]
+        return Point(self._ids[slot], vector, self._payloads[slot], self._origins[slot])

@@ -57,6 +57,14 @@ class Route:
             "stale": self.stale,
         }
 
+    @property
+    def origin(self) -> dict[str, Any]:
+        """What is kept with a vector that it translated."""
+        return {
+            "space": self.source,
+            "translators": [{"name": record.name, "version": record.version} for record in self.steps],
+        }
+
     def __call__(self, x: Tensor) -> Tensor:
         """x (n, d1) -> (n, d2)"""
         for step in self.maps:

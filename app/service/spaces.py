@@ -104,7 +104,7 @@ class Spaces(Resources):
 
     def _anchor_set(self, segments: tuple[Segment, ...], dim: int) -> AnchorSet:
         rows = merged([Rows([], np.empty((0, dim), np.float32), []), *Log(segments).read(self.blob)])
-        return AnchorSet.of(rows.ids, rows.vectors)
+        return AnchorSet.of(list(map(str, rows.ids)), rows.vectors)
 
     def _write(self, name: str, current: Record | None, space: Space, rows: Rows | None) -> Write | None:
         """None if nothing changes."""
@@ -159,4 +159,4 @@ def changes(held: AnchorSet, rows: Rows) -> bool:
     present = set(held.ids)
     if not present.isdisjoint(rows.deletes) or not present.issuperset(rows.ids):
         return True
-    return not np.array_equal(held.rows(rows.ids), rows.vectors)
+    return not np.array_equal(held.rows(list(map(str, rows.ids))), rows.vectors)

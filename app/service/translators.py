@@ -138,9 +138,10 @@ class Translators(Resources):
         """
         return self._ranked(purpose).best[purpose]
 
-    def reaching(self, target: str) -> list[str]:
-        """The spaces that a translator leads from to `target`."""
-        return sorted({source for source, other in map(pair_of, self.all()) if other == target})
+    def leading(self, dim: int, target: str) -> list[Record]:
+        """From spaces of `dim` dimensions to `target`, by name."""
+        leading = [record for record in self.all() if pair_of(record)[1] == target]
+        return [record for record in leading if Space.of(self.spaces.get(pair_of(record)[0])).dim == dim]
 
     def translate(self, route: Route, vectors: Vectors, confidence: bool = False) -> Translation:
         """vectors (n, d1) of its source. WrongDimension, InvalidVectors."""
@@ -219,7 +220,7 @@ class Translators(Resources):
         return Side(anchors, self._points(collection, space) if collection else None)
 
     def _points(self, collection: str, space: str) -> AnchorSet:
-        """NotFound; InvalidInput if it holds vectors of another space."""
+        """The native ones: what was translated knows no more than its translator. InvalidInput."""
         record = self.store.get("collection", collection)
         if record is None or record.value["space"] != space:
             holds = f"holds vectors of {record.value['space']!r}" if record else "does not exist"
@@ -230,7 +231,8 @@ class Translators(Resources):
             )
         nothing = Rows([], np.empty((0, record.value["dim"]), np.float32), [])
         rows = merged([nothing, *Log.of(record.value["log"]).read(self.blob)])
-        return AnchorSet.of(rows.ids, rows.vectors)
+        native = rows.at([row for row in range(len(rows.ids)) if not rows.origin(row)])
+        return AnchorSet.of(list(map(str, native.ids)), native.vectors)
 
     def _head(self, spec: Spec) -> Record | None:
         """NotFound; InvalidInput unless it is of the target."""

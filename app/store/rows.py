@@ -1,13 +1,13 @@
 """Many vectors with ids under one record, as a short log of immutable segments.
 
-A segment is two blobs: raw little-endian float32, and the ids, payloads and deleted ids as JSON. Writing
+A segment is two blobs: raw little-endian float32, and ids, payloads, origins and deleted ids as JSON. Writing
 appends one; while the segment before is not much larger than the new one both become one, so n single
 writes cost O(n log n) bytes and leave O(log n) segments. Whoever has applied the first segments of a
 record needs to read only those after them.
 """
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from secrets import token_hex
 from typing import Any
 
@@ -21,25 +21,42 @@ SEGMENT_BYTES = 64 * 2**20  # segments of more than one row stay below; Redis ta
 GROWTH = 2  # a segment is merged into the new one unless it has more than GROWTH times its rows
 GARBAGE = 2  # the log is written anew when it holds more than GARBAGE times the living rows
 
+Id = str | int  # of a point; anchors have texts
 Vectors = NDArray[np.float32]
 Read = Callable[[str], bytes]
 
 
 @dataclass(frozen=True)
 class Rows:
-    """First the ids in `deletes` go, then the rows come. payloads are JSON objects, encoded; b"" for none."""
+    """First the ids in `deletes` go, then the rows come. payloads are JSON objects, encoded; b"" for none.
 
-    ids: list[str]
+    origins, encoded as well, say what vectors were translated from; b"" for a native one, () if all are.
+    """
+
+    ids: Sequence[Id]
     vectors: Vectors  # (n, d)
-    payloads: list[bytes]
-    deletes: list[str] = field(default_factory=list)
+    payloads: Sequence[bytes]
+    deletes: Sequence[Id] = ()
+    origins: Sequence[bytes] = ()
 
     @property
     def sizes(self) -> NDArray[np.int64]:
         """Bytes of each row, (n,)."""
         width = self.vectors.shape[1] * 4
         pairs = zip(self.ids, self.payloads, strict=True)
-        return np.array([width + len(id_) + len(payload) for id_, payload in pairs], np.int64)
+        return np.array([width + len(str(id_)) + len(payload) for id_, payload in pairs], np.int64)
+
+    def origin(self, row: int) -> bytes:
+        return self.origins[row] if self.origins else b""
+
+    def at(self, rows: Sequence[int]) -> "Rows":
+        """These rows, and no deletes."""
+        return Rows(
+            [self.ids[row] for row in rows],
+            self.vectors[list(rows)],
+            [self.payloads[row] for row in rows],
+            origins=[self.origins[row] for row in rows] if self.origins else (),
+        )
 
 
 @dataclass(frozen=True)
@@ -85,7 +102,7 @@ class Log:
         while older and (everything or mergeable(older[-1], newest)):
             newest = merged([load(older.pop(), read), newest])
         if not older:
-            newest = Rows(newest.ids, newest.vectors, newest.payloads)  # there is nothing left to delete from
+            newest = replace(newest, deletes=())  # there is nothing left to delete from
         packed = [pack(part) for part in parts(newest)]
         return Log((*older, *(s for s, _ in packed)), {d: b for _, blobs in packed for d, b in blobs.items()})
 
@@ -101,13 +118,14 @@ def mergeable(segment: Segment, rows: Rows) -> bool:
 def merged(log: Iterable[Rows]) -> Rows:
     """Oldest first, as one. A row that is written again keeps its place; the deletes of all stay."""
     log = list(log)
-    place: dict[str, tuple[int, int]] = {}  # id -> (which rows, which row)
-    deletes: dict[str, None] = {}
+    place: dict[Id, tuple[int, int]] = {}  # id -> (which rows, which row)
+    deletes: dict[Id, None] = {}
     for number, rows in enumerate(log):
         for id_ in rows.deletes:
             place.pop(id_, None)
             deletes[id_] = None
         place.update((id_, (number, row)) for row, id_ in enumerate(rows.ids))
+    translated = any(rows.origins for rows in log)
     offsets = np.cumsum([0, *(len(rows.ids) for rows in log)])
     vectors = np.concatenate([rows.vectors for rows in log])
     return Rows(
@@ -115,6 +133,7 @@ def merged(log: Iterable[Rows]) -> Rows:
         vectors=vectors[[int(offsets[number]) + row for number, row in place.values()]],
         payloads=[log[number].payloads[row] for number, row in place.values()],
         deletes=list(deletes),
+        origins=[log[number].origin(row) for number, row in place.values()] if translated else (),
     )
 
 
@@ -125,27 +144,35 @@ def parts(rows: Rows) -> Iterable[Rows]:
         before = ends[start - 1] if start else 0
         stop = max(start + 1, int(np.searchsorted(ends, before + SEGMENT_BYTES, side="right")))
         cut = slice(start, stop)
-        yield Rows(rows.ids[cut], rows.vectors[cut], rows.payloads[cut], [] if start else rows.deletes)
+        deletes = () if start else rows.deletes
+        yield Rows(rows.ids[cut], rows.vectors[cut], rows.payloads[cut], deletes, rows.origins[cut])
         start = stop
 
 
 def pack(rows: Rows) -> tuple[Segment, dict[str, bytes]]:
     vectors = np.ascontiguousarray(rows.vectors, "<f4").tobytes()
-    items = orjson.dumps(
-        {
-            "ids": rows.ids,
-            "payloads": [orjson.Fragment(payload) if payload else None for payload in rows.payloads],
-            "deletes": rows.deletes,
-        }
-    )
+    items: dict[str, Any] = {"ids": rows.ids, "payloads": fragments(rows.payloads), "deletes": rows.deletes}
+    if rows.origins:  # few different ones: each write has one
+        number = {origin: place for place, origin in enumerate(dict.fromkeys(rows.origins))}
+        items |= {"origins": fragments(number), "origin_of": [number[origin] for origin in rows.origins]}
+    data = orjson.dumps(items)
     n, d = rows.vectors.shape
-    size = len(vectors) + len(items)
-    segment = Segment(n, d, len(rows.deletes), size, token_hex(8), digest_of(vectors), digest_of(items))
-    return segment, {segment.vectors: vectors, segment.items: items}
+    size = len(vectors) + len(data)
+    segment = Segment(n, d, len(rows.deletes), size, token_hex(8), digest_of(vectors), digest_of(data))
+    return segment, {segment.vectors: vectors, segment.items: data}
 
 
 def load(segment: Segment, read: Read) -> Rows:
     items = orjson.loads(read(segment.items))
     vectors = np.frombuffer(read(segment.vectors), "<f4").reshape(segment.rows, segment.dim)
-    payloads = [b"" if payload is None else orjson.dumps(payload) for payload in items["payloads"]]
-    return Rows(items["ids"], vectors, payloads, items["deletes"])
+    origins = encoded(items.get("origins", []))
+    origin_of = [origins[number] for number in items.get("origin_of", [])]
+    return Rows(items["ids"], vectors, encoded(items["payloads"]), items["deletes"], origin_of)
+
+
+def fragments(objects: Iterable[bytes]) -> list[orjson.Fragment | None]:
+    return [orjson.Fragment(data) if data else None for data in objects]
+
+
+def encoded(objects: Iterable[Any]) -> list[bytes]:
+    return [b"" if value is None else orjson.dumps(value) for value in objects]

@@ -380,14 +380,31 @@ def test_concurrent_upserts_of_anchors_lose_none(world: World) -> None:
 def test_a_collection_deleted_under_searches_is_there_or_not_found(world: World) -> None:
     world.put_points()
     world.translated()
-    body = packed("base64", world.x, space=world.source)
+    wanted = {"must_not": [{"key": "n", "exists": True}]}
+    native = {"ids": world.ids[:5], "vectors": world.x[:5].tolist()}
     path = f"/v1/collections/{world.collection}"
+    calls = [
+        ("search", packed("base64", world.x, space=world.source)),
+        ("search", packed("base64", world.y, filter=wanted, explain=True)),
+        ("search", packed("base64", world.x, space=world.source, filter=wanted)),
+        ("rerank", packed("base64", world.x, space=world.source, candidates=native)),
+        ("points/list", {"json": {"filter": wanted}}),
+        ("points/count", {"json": {"filter": wanted}}),
+        ("points/get", {"json": {"ids": world.ids}}),
+    ]
+
+    def status(number: int) -> int:
+        name, body = calls[number % len(calls)]
+        return world.server.http.post(f"{path}/{name}", **body).status_code
+
     with ThreadPoolExecutor(5) as pool:
-        searches = pool.map(lambda _: world.server.http.post(f"{path}/search", **body).status_code, range(200))
+        statuses = pool.map(status, range(210))
         for _ in range(10):
             world.server.http.delete(path).raise_for_status()
             world.put_points()
-        assert set(searches) <= {200, 404}
+        assert set(statuses) <= {200, 404}
+    world.server.http.delete(path).raise_for_status()
+    assert {status(number) for number in range(len(calls))} == {404}
 
 
 # several servers on one Redis

@@ -25,6 +25,7 @@ CHOSEN = {
     "max_dim": ("4", 4),
     "max_k": ("5", 5),
     "max_hits": ("6", 6),
+    "max_payload_bytes": ("9", 9),
     "max_requests": ("1", 1),
 }
 FILES = sorted(

@@ -1,7 +1,7 @@
 """`application/vnd.apache.arrow.stream`: one table with the columns id, vector, payload."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from app.api.codecs.base import Fields, matrix
 from app.errors import InvalidVectors, MalformedBody
 
+OPTIONS = orjson.OPT_SERIALIZE_NUMPY
 COLUMNS = {"id": "ids", "vector": "vectors", "payload": "payloads"}
 
 
@@ -38,9 +39,11 @@ class ArrowCodec:
         return {**query, **columns}
 
     def encode(self, fields: Fields) -> tuple[bytes, dict[str, str]]:
-        columns = hits(fields["results"]) if "results" in fields else rows(fields)
-        others = {k: v for k, v in fields.items() if k != "results" and k not in WRITTEN}
-        table = pa.table(columns).replace_schema_metadata({k: orjson.dumps(v) for k, v in others.items()})
+        tables = [name for name in TABLES if name in fields]
+        columns = TABLES[tables[0]](fields[tables[0]]) if tables else rows(fields)
+        inside = tables or WRITTEN
+        others = {k: orjson.dumps(v, option=OPTIONS) for k, v in fields.items() if k not in inside}
+        table = pa.table(columns).replace_schema_metadata(others)
         sink = pa.BufferOutputStream()
         with pa.ipc.new_stream(sink, table.schema) as stream:
             stream.write_table(table)
@@ -127,21 +130,34 @@ def rows(fields: Fields) -> dict[str, pa.Array]:
 
 
 def hits(results: list[list[dict[str, Any]]]) -> dict[str, pa.Array]:
-    """One row per hit: the query's number, id, score, and what else was asked for."""
+    """One row per hit: the query's number, and what it carries."""
+    numbers = [number for number, result in enumerate(results) for _ in result]
     flat = [hit for result in results for hit in result]
-    columns = {
-        "query": pa.array([number for number, result in enumerate(results) for _ in result], pa.int32()),
-        "id": text_column([hit["id"] for hit in flat]),
-        "score": pa.array([hit["score"] for hit in flat], pa.float32()),
-    }
-    if flat and "payload" in flat[0]:
-        columns["payload"] = text_column([text(hit["payload"]) for hit in flat])
-    if flat and "vector" in flat[0]:
-        columns["vector"] = vector_column(np.stack([hit["vector"] for hit in flat]))
-    return columns
+    return {"query": pa.array(numbers, pa.int32()), **points(flat, ("id", "score"))}
 
 
-def vector_column(vectors: NDArray[np.float32]) -> pa.Array:
+def points(found: list[dict[str, Any]], at_least: Sequence[str] = ("id",)) -> dict[str, pa.Array]:
+    """One row each; all carry the same."""
+    names = [name for name in VALUES if name in (found[0] if found else at_least)]
+    return {name: VALUES[name]([point[name] for point in found]) for name in names}
+
+
+def id_column(ids: list[str] | list[int]) -> pa.Array:
+    return pa.array(ids, None if ids else pa.string())
+
+
+def texts(values: list[Any]) -> pa.Array:
+    """JSON."""
+    return pa.array([text(value) for value in values], pa.string())
+
+
+def numbers(values: list[Any]) -> pa.Array:
+    return pa.array(values, pa.float32())
+
+
+def vector_column(vectors: Any) -> pa.Array:
+    """Rows (n, d) of equal width."""
+    vectors = np.asarray(vectors, np.float32)
     return pa.FixedSizeListArray.from_arrays(pa.array(vectors.ravel()), vectors.shape[1])
 
 
@@ -160,12 +176,20 @@ def text(payload: Any) -> str | None:
     return None if payload is None else orjson.dumps(payload).decode()
 
 
-Column = Callable[[Any], pa.Array]
-WRITTEN: Mapping[str, tuple[str, Column]] = {  # the fields of an answer that are columns, and their names there
-    "ids": ("id", text_column),
+VALUES: Mapping[str, Callable[[list[Any]], pa.Array]] = {  # what a hit or a point carries
+    "id": id_column,
+    "score": numbers,
+    "calibrated_score": numbers,
+    "payload": texts,
+    "vector": vector_column,
+    "origin": texts,
+}
+TABLES: Mapping[str, Callable[..., dict[str, pa.Array]]] = {"results": hits, "points": points}
+WRITTEN: Mapping[str, tuple[str, Callable[[Any], pa.Array]]] = {  # other fields that are columns, and their names
+    "ids": ("id", id_column),
     "vectors": ("vector", vector_column),
-    "payloads": ("payload", lambda payloads: text_column([text(payload) for payload in payloads])),
-    "confidence": ("confidence", lambda confidence: pa.array(confidence, pa.float32())),
+    "payloads": ("payload", texts),
+    "confidence": ("confidence", numbers),
     "labels": ("label", text_column),
     "probabilities": ("probabilities", tensor_column),
     "outputs": ("output", tensor_column),

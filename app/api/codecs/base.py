@@ -11,6 +11,8 @@ from app.index import overlong
 
 Fields = dict[str, Any]
 
+HOLDERS = ("anchors", "candidates")  # members that have `ids` and `vectors` of their own
+
 
 class Codec(Protocol):
     """Fields to bytes and back. `vectors` is a float32 matrix on both sides."""

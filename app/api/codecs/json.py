@@ -14,7 +14,7 @@ import orjson
 import simdjson
 from numpy.typing import NDArray
 
-from app.api.codecs.base import Fields, check_shape, matrix
+from app.api.codecs.base import HOLDERS, Fields, check_shape, matrix
 from app.errors import InvalidVectors, MalformedBody
 
 DTYPES = ("<f2", "<f4", "<f8")
@@ -49,7 +49,7 @@ def members(parsed: simdjson.Object, body: bytes) -> Fields:
         if key == "vectors":
             fields[key] = vectors_of(value, body)
         elif isinstance(value, simdjson.Object):
-            fields[key] = members(value, body) if key == "anchors" else value.as_dict()
+            fields[key] = members(value, body) if key in HOLDERS else value.as_dict()
         else:
             fields[key] = value.as_list() if isinstance(value, simdjson.Array) else value
     return fields
@@ -113,7 +113,7 @@ def unreadable(body: bytes, error: Exception) -> MalformedBody | InvalidVectors:
         parsed = json.loads(body)
     except (ValueError, RecursionError):
         return MalformedBody(f"the body is not JSON: {error}")
-    for fields in (parsed, parsed.get("anchors")) if isinstance(parsed, dict) else ():
+    for fields in (parsed, *(parsed.get(name) for name in HOLDERS)) if isinstance(parsed, dict) else ():
         rows = fields.get("vectors") if isinstance(fields, dict) else None
         if isinstance(rows, list) and rows and "row" in (bad := first_bad(rows)).facts:
             return bad

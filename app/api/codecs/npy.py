@@ -11,7 +11,7 @@ import numpy as np
 from numpy.lib.format import header_data_from_array_1_0, write_array_header_1_0
 
 from app.api.codecs.base import Fields, check_shape, matrix
-from app.errors import InvalidVectors, MalformedBody
+from app.errors import InvalidVectors, MalformedBody, NotAcceptable
 
 MAGIC = b"\x93NUMPY"
 LENGTH_BYTES = {1: 2, 2: 4, 3: 4}  # of the header's length, by format version
@@ -38,11 +38,15 @@ class NpyCodec:
         return {**query, "vectors": matrix(values)}
 
     def encode(self, fields: Fields) -> tuple[bytes, dict[str, str]]:
+        if "confidence" in fields:
+            raise NotAcceptable("an .npy answer holds one matrix: ask for JSON or Arrow to get confidences")
         array = np.ascontiguousarray(next(value for value in fields.values() if isinstance(value, np.ndarray)))
         write_array_header_1_0(header := io.BytesIO(), header_data_from_array_1_0(array))
         others = {name: value for name, value in fields.items() if isinstance(value, str | int)}
+        if "path" in fields:
+            others["path"] = ",".join(fields["path"])
         return b"".join([header.getvalue(), array.data]), {
-            header_name(name): quote(str(value)) for name, value in others.items()
+            header_name(name): quote(str(value), safe=",") for name, value in others.items()
         }
 
 

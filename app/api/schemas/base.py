@@ -1,6 +1,7 @@
 """What bodies and answers are made of. `…In` is a body, `…Out` an answer; the OpenAPI page is made of these."""
 
 from collections import Counter
+from collections.abc import Sequence
 from typing import Annotated, Any, Self
 
 import numpy as np
@@ -63,12 +64,12 @@ class In(BaseModel):
 
 
 class IdsIn(In):
-    """Ids; integers mean their decimal text."""
+    """Ids of anchors; integers mean their decimal text."""
 
     ids: Annotated[list[Id], BeforeValidator(as_list), Field(min_length=1)]
 
 
-def check_ids(ids: list[str], rows: int) -> None:
+def check_ids(ids: Sequence[str | int], rows: int) -> None:
     if len(ids) != rows:
         raise ValueError(f"there are {len(ids)} ids and {rows} vectors")
     if len(set(ids)) < len(ids):

@@ -41,7 +41,7 @@ def made() -> Data:
 
 
 def served(path, **settings):
-    app = create_app(Settings(store=f"sqlite:///{path}/store.db", **settings))
+    app = create_app(Settings(**{"store": f"sqlite:///{path}/store.db", **settings}))
     return TestClient(app, headers={"Content-Type": "application/json"})  # unless a test says otherwise
 
 
@@ -80,6 +80,14 @@ def spaces(client, data):
     """The client, with the spaces a, b and c."""
     put_spaces(client, data)
     return client
+
+
+@pytest.fixture
+def anywhere(make_client, store_url, data):
+    """A client with the spaces a, b and c, over every class of store."""
+    with make_client(store=store_url) as client:
+        put_spaces(client, data)
+        yield client
 
 
 @pytest.fixture(scope="session")

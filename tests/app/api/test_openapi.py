@@ -17,6 +17,7 @@ ROUTES = {
 }
 VERSIONED = {name: route for name, route in ROUTES.items() if " /v1/" in name}
 WITH_BODY = {name: route for name, route in VERSIONED.items() if name.startswith(("PUT", "POST"))}
+SEARCH = "POST /v1/collections/{collection}/search"
 BINARY = ("application/x-npy", "application/vnd.apache.arrow.stream")
 
 
@@ -66,7 +67,10 @@ def test_every_route_of_the_design_is_there():
         "PUT /v1/collections/{collection}/points",
         "POST /v1/collections/{collection}/points/delete",
         "POST /v1/collections/{collection}/points/get",
+        "POST /v1/collections/{collection}/points/list",
+        "POST /v1/collections/{collection}/points/count",
         "POST /v1/collections/{collection}/search",
+        "POST /v1/collections/{collection}/rerank",
         "POST /v1/compare",
         "POST /v1/spaces/{space}/disentanglement",
         "GET /v1/info",
@@ -112,10 +116,24 @@ def test_a_body_that_may_be_binary_shows_it(name):
         ("POST /v1/translate", BINARY),
         ("GET /v1/spaces/{space}/anchors", BINARY),
         ("POST /v1/collections/{collection}/search", BINARY[1:]),
+        ("POST /v1/collections/{collection}/rerank", BINARY[1:]),
+        ("POST /v1/collections/{collection}/points/get", BINARY[1:]),
+        ("POST /v1/collections/{collection}/points/list", BINARY[1:]),
     ],
 )
 def test_an_answer_that_may_be_binary_shows_it(name, media_types):
     assert {"application/json", *media_types} == set(ROUTES[name]["responses"]["200"]["content"])
+
+
+@pytest.mark.parametrize("name", ["PUT /v1/collections/{collection}/points", SEARCH])
+def test_every_other_field_of_a_binary_body_is_a_query_parameter(name):
+    fields = {*schema_of(ROUTES[name])["properties"]} - {"vectors", "payloads"}
+    assert fields <= {parameter["name"] for parameter in ROUTES[name]["parameters"]}
+
+
+def test_a_filter_in_a_query_parameter_is_json():
+    (parameter,) = (one for one in ROUTES[SEARCH]["parameters"] if one["name"] == "filter")
+    assert "#/components/schemas/FilterIn" in refs(parameter["content"]["application/json"]["schema"])
 
 
 def problems(route):

@@ -192,9 +192,14 @@ def test_an_answer_as_arrow_has_a_column_of_confidence(send, read_arrow):
     np.testing.assert_allclose(table["confidence"].to_pylist(), right, **CLOSE)
 
 
-def test_an_answer_as_npy_is_the_vectors_alone(send, read_npy):
-    answer = send("npy", BY_NAME, NPY, confidence="true")
-    assert read_npy(answer).shape == (20, 6)
+def test_an_answer_as_npy_names_the_path(send, read_npy):
+    answer = send("npy", BY_NAME, NPY)
+    assert (read_npy(answer).shape, answer.headers["anchorage-path"]) == ((20, 6), "t")
+
+
+def test_confidence_does_not_fit_into_npy(send, assert_problem):
+    problem = assert_problem(send("npy", BY_NAME, NPY, confidence="true"), 406, "not-acceptable")
+    assert "Arrow" in problem["detail"]
 
 
 def test_far_away_confidence_falls_to_nothing(linked, data):

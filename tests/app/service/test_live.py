@@ -12,8 +12,10 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 
 from app.index import METRICS, NumpyIndex
 from app.service import Services
-from app.service.live import Turnstile
+from app.service.filters import Condition, Filter
+from app.service.search import Query
 from app.service.spaces import Space
+from app.service.turnstile import Turnstile
 from app.settings import Settings
 from app.store import open_store
 from app.store.rows import Rows
@@ -35,7 +37,7 @@ def oracle(points, metric):
     """Scores of the queries against all points, best first, and the score of each id."""
     index = NumpyIndex(DIM, metric)
     index.put(np.arange(len(points)), rows_of(points).vectors)
-    scores, slots = index.search(QUERIES, len(points))
+    scores, slots, *_ = index.search(QUERIES, len(points))
     ids = np.array(list(points), object)
     return scores, [dict(zip(ids[row], scores[number].tolist(), strict=True)) for number, row in enumerate(slots)]
 
@@ -45,13 +47,17 @@ def assert_sees(services, points, metric):
     assert services.collections.get("c").value["points"] == len(points)
     seen = {p.id: (tuple(p.vector.tolist()), p.payload) for p in services.collections.points("c", all_ids())}
     assert seen == points
-    hits = services.collections.search("c", QUERIES, 1000, None, None).hits
+    listed, following = services.collections.page_points("c", None, 1000, Filter())
+    assert ([point.id for point in listed], following) == (sorted(points), None)
+    marked = Filter(must=[Condition("a", "in", [1])])
+    assert services.collections.count("c", marked) == sum(payload == b'{"a":1}' for _, payload in points.values())
+    hits = services.search.search("c", Query(QUERIES, 1000)).hits
     scores, score_of = oracle(points, metric)
     for number, found in enumerate(hits):
-        assert sorted(point.id for point, _ in found) == sorted(points)
-        np.testing.assert_allclose([score for _, score in found], scores[number], rtol=1e-5, atol=1e-5)
-        expected = [score_of[number][point.id] for point, _ in found]
-        np.testing.assert_allclose([score for _, score in found], expected, rtol=1e-5, atol=1e-5)
+        assert sorted(hit.point.id for hit in found) == sorted(points)
+        np.testing.assert_allclose([hit.score for hit in found], scores[number], rtol=1e-5, atol=1e-5)
+        expected = [score_of[number][hit.point.id] for hit in found]
+        np.testing.assert_allclose([hit.score for hit in found], expected, rtol=1e-5, atol=1e-5)
 
 
 def all_ids():
@@ -144,7 +150,7 @@ def numbered(start, stop):
 
 
 def put(services, points, deletes=()):
-    return services.collections.put_points("c", rows_of(points, deletes), None)
+    return services.collections.put_points("c", rows_of(points, deletes), None)[0]
 
 
 @pytest.mark.parametrize("watching", [True, False])
@@ -201,8 +207,8 @@ def test_searches_during_writes_see_whole_batches(two):
 
     def look():
         while not done.is_set():
-            hits = two[1].collections.search("c", QUERIES[:1], 100, None, None).hits[0]
-            seen.append({float(point.vector[0]) for point, _ in hits})
+            hits = two[1].search.search("c", Query(QUERIES[:1], 100)).hits[0]
+            seen.append({float(hit.point.vector[0]) for hit in hits})
 
     thread = threading.Thread(target=look)
     thread.start()
@@ -211,6 +217,29 @@ def test_searches_during_writes_see_whole_batches(two):
     done.set()
     thread.join()
     assert {len(steps) for steps in seen} == {1}
+
+
+def test_filters_during_writes_see_whole_batches(two):
+    batches = [{str(n): ((1.0, 1.0, 1.0), b'{"step":%d}' % step) for n in range(8)} for step in range(20)]
+    put(two[0], batches[0])
+    seen, done = [], threading.Event()
+
+    def look():
+        while not done.is_set():
+            counts = [
+                two[1].collections.count("c", Filter(must=[Condition("step", "range", {name: 10})]))
+                for name in ("lt", "gte")
+            ]
+            seen.append(counts)
+
+    thread = threading.Thread(target=look)
+    thread.start()
+    for batch in batches[1:]:
+        put(two[0], batch)
+    done.set()
+    thread.join()
+    assert {count for counts in seen for count in counts} <= {0, 8}
+    assert two[1].collections.count("c", Filter(must=[Condition("step", "in", [19])])) == 8
 
 
 # Turnstile

@@ -12,6 +12,7 @@ from anchors.errors import NoSharedAnchors
 from app.service.paths import LONGEST, best_path, paths
 from app.service.purposes import RECONSTRUCTION
 from app.service.routes import fused, worth
+from app.service.search import Query
 from app.service.spaces import Space
 from app.service.translators import Spec, edges_of
 from app.store.rows import Rows
@@ -340,28 +341,28 @@ def stocked(chained):
 
 
 def test_a_search_over_a_path_finds_the_items(stocked):
-    found = stocked.collections.search("things", seen("a"), 1, "a", None)
+    found = stocked.search.search("things", Query(seen("a"), 1, "a"))
     assert [hits[0][0].id for hits in found.hits] == [f"item-{number:02}" for number in range(30)]
     assert found.translation.route.named["path"] == ["a-to-b", "b-to-c"]
 
 
 def test_a_search_over_a_path_is_scored_by_the_last_step(stocked):
-    found = stocked.collections.search("things", seen("a")[:5], 30, "a", None)
+    found = stocked.search.search("things", Query(seen("a")[:5], 30, "a"))
     (last,) = stocked.translators.named("b-to-c").artifacts
     right = last.score(torch.from_numpy(found.translation.vectors), torch.from_numpy(seen("c"))).numpy()
     for row, hits in enumerate(found.hits):
-        claimed = [right[row, int(point.id[-2:])] for point, _ in hits]
-        np.testing.assert_allclose([score for _, score in hits], claimed, **CLOSE)
-        np.testing.assert_allclose([score for _, score in hits], -np.sort(-right[row]), **CLOSE)
-    assert found.score == stocked.translators.get("b-to-c").value["report"]["score"]["name"]
+        claimed = [right[row, int(hit.point.id[-2:])] for hit in hits]
+        np.testing.assert_allclose([hit.score for hit in hits], claimed, **CLOSE)
+        np.testing.assert_allclose([hit.score for hit in hits], -np.sort(-right[row]), **CLOSE)
+    assert found.scale.name == stocked.translators.get("b-to-c").value["report"]["score"]["name"]
 
 
 @pytest.mark.parametrize("metric", ["ip", "euclidean"])
 def test_a_search_of_another_metric_is_scored_by_it(stocked, metric):
     stocked.collections.put("others", "c", metric, None)
     stocked.collections.put_points("others", Rows(["x"], seen("c")[:1], [b""]), None)
-    found = stocked.collections.search("others", seen("a")[:1], 1, "a", None)
+    found = stocked.search.search("others", Query(seen("a")[:1], 1, "a"))
     (translated,), stored = found.translation.vectors, seen("c")[0]
     right = translated @ stored if metric == "ip" else np.linalg.norm(translated - stored)
-    assert found.score == metric
+    assert found.scale.name == metric
     np.testing.assert_allclose(found.hits[0][0][1], right, rtol=1e-3, atol=1e-3)

@@ -4,8 +4,9 @@ import numpy as np
 import pytest
 
 from app.errors import CorruptStore, InvalidVectors, OverLimit
-from app.service.spaces import Space
 from app.service.purposes import RECONSTRUCTION
+from app.service.search import Query
+from app.service.spaces import Space
 from app.service.translators import Spec
 from app.store.rows import Log, Rows
 
@@ -86,10 +87,10 @@ def test_a_translation_that_overflows_is_refused_with_its_row(services):
     assert caught.value.facts["row"] == 1
 
 
-def test_an_answer_has_a_limit(collection):
+def test_an_answer_has_a_limit(services, collection):
     collection.put_points("c", rows("ab"), None)
     with pytest.raises(OverLimit, match="queries x k"):
-        collection.search("c", np.ones((201, 2), np.float32), 1000, None, None)
+        services.search.search("c", Query(np.ones((201, 2), np.float32), 1000))
 
 
 def test_points_that_cannot_be_read_leave_those_in_memory_as_they_are(collection):

@@ -17,7 +17,7 @@ from app.store.rows import GARBAGE, Log, Rows, merged
 
 DIM = 2
 FIVE_ROWS = 5 * (4 * DIM + len("000"))  # of ids as `numbered` gives
-Item = tuple[bytes, bytes]  # a vector's bytes, a payload
+Item = tuple[bytes, bytes, bytes]  # a vector's bytes, a payload, an origin
 NOTHING = Rows([], np.empty((0, DIM), np.float32), [])
 
 numbers = st.floats(width=32)
@@ -25,7 +25,8 @@ objects = st.dictionaries(
     st.text(max_size=2), st.integers(0, 9) | st.text(max_size=2) | st.lists(st.none(), max_size=2)
 )
 payloads = st.just(b"") | objects.map(orjson.dumps)
-ids = st.sampled_from([*"abcdefghijklmn", "λ", "", "a b", '"'])
+origins = st.sampled_from([b"", b'{"space":"a"}', b'{"space":"b","translators":[{"name":"b-to-a","version":2}]}'])
+ids = st.sampled_from([*"abcdefghijkl", "λ", "", "a b", '"', "7", 7, -(2**63)])
 
 
 @st.composite
@@ -35,7 +36,8 @@ def changes(draw: st.DrawFn) -> Rows:
     vectors = [draw(st.tuples(*[numbers] * DIM)) for _ in written]
     array = np.array(vectors, np.float32).reshape(len(written), DIM)
     deletes = draw(st.lists(ids, unique=True, max_size=9))
-    return Rows(written, array, [draw(payloads) for _ in written], deletes)
+    translated = [draw(origins) for _ in written] if draw(st.booleans()) else ()
+    return Rows(written, array, [draw(payloads) for _ in written], deletes, translated)
 
 
 histories = st.lists(changes(), max_size=12)
@@ -70,8 +72,8 @@ class Kept:
 def apply(model: dict[str, Item], rows: Rows) -> None:
     for id_ in rows.deletes:
         model.pop(id_, None)
-    for id_, vector, payload in zip(rows.ids, rows.vectors, rows.payloads, strict=True):
-        model[id_] = (vector.tobytes(), payload)
+    for row, id_ in enumerate(rows.ids):
+        model[id_] = (rows.vectors[row].tobytes(), rows.payloads[row], rows.origin(row))
 
 
 def replayed(log: Iterable[Rows]) -> dict[str, Item]:
@@ -210,7 +212,7 @@ def test_vectors_are_read_as_float32():
 def test_payloads_come_back_as_they_were_through_merges(payload):
     rows = Rows(["a"], np.ones((1, DIM), np.float32), [payload])
     kept = Kept([rows, some("b"), some("c")])
-    assert replayed(kept.says())["a"] == (rows.vectors.tobytes(), payload)
+    assert replayed(kept.says())["a"] == (rows.vectors.tobytes(), payload, b"")
 
 
 # --- nothing

@@ -1,0 +1,111 @@
+"""/v1/collections/{collection}/points: written, read, counted and deleted, by id or by filter."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import orjson
+from fastapi import APIRouter, Depends, Response
+
+from app.api.bodies import ALL, ARROW, JSON, Answers, Body, Reply, answers, problems
+from app.api.deps import IfMatch, NamePath, ServicesDep, tagged
+from app.api.schemas.collections import CollectionOut
+from app.api.schemas.points import (
+    CountIn,
+    CountOut,
+    DeleteIn,
+    GetIn,
+    ListIn,
+    PointsIn,
+    PointsOut,
+    PointsPage,
+    WrittenOut,
+)
+from app.service.live import Point
+
+router = APIRouter(prefix="/v1/collections/{collection}/points", tags=["collections"])
+points_body, delete_body = Body(PointsIn, ALL), Body(DeleteIn)
+get_body, list_body, count_body = Body(GetIn), Body(ListIn), Body(CountIn)
+
+READ = problems(400, 404, 406, 413, 415)
+WRITE = problems(400, 404, 409, 412, 413, 415)
+
+
+@router.put("", openapi_extra=points_body.openapi, responses=WRITE)
+def put_points(
+    collection: NamePath,
+    body: Annotated[PointsIn, Depends(points_body)],
+    services: ServicesDep,
+    response: Response,
+    if_match: IfMatch = None,
+) -> WrittenOut:
+    """Upsert points: all or none; once answered they are durable, and the next search sees them."""
+    record, origin = services.collections.put_points(
+        collection, body.rows(), if_match, body.space, body.translator
+    )
+    return tagged(WrittenOut.of(record, origin=origin), response)
+
+
+@router.post("/delete", openapi_extra=delete_body.openapi, responses=WRITE)
+def delete_points(
+    collection: NamePath,
+    body: Annotated[DeleteIn, Depends(delete_body)],
+    services: ServicesDep,
+    response: Response,
+    if_match: IfMatch = None,
+) -> CollectionOut:
+    """Delete points by id or by filter; ids that are not there are passed over."""
+    record = services.collections.delete_points(collection, body.which(), if_match)
+    return tagged(CollectionOut.of(record), response)
+
+
+@router.post(
+    "/get",
+    response_class=Response,
+    openapi_extra=get_body.openapi,
+    responses={**answers(PointsOut, JSON, ARROW), **READ},
+)
+def get_points(
+    collection: NamePath,
+    body: Annotated[GetIn, Depends(get_body)],
+    services: ServicesDep,
+    reply: Annotated[Reply, Depends(Answers(JSON, ARROW))],
+) -> Response:
+    """Stored points by id."""
+    points = services.collections.points(collection, body.ids)
+    missing = sorted({*body.ids} - {point.id for point in points})
+    return reply({"points": [carried(point, body.with_) for point in points], "missing": missing})
+
+
+@router.post(
+    "/list",
+    response_class=Response,
+    openapi_extra=list_body.openapi,
+    responses={**answers(PointsPage, JSON, ARROW), **READ},
+)
+def list_points(
+    collection: NamePath,
+    body: Annotated[ListIn, Depends(list_body)],
+    services: ServicesDep,
+    reply: Annotated[Reply, Depends(Answers(JSON, ARROW))],
+) -> Response:
+    """Points by id, all or those that match a filter, a page at a time."""
+    points, following = services.collections.page_points(collection, body.cursor, body.limit, body.filter.clause())
+    return reply({"points": [carried(point, body.with_) for point in points], "cursor": following})
+
+
+@router.post("/count", openapi_extra=count_body.openapi, responses=problems(400, 404, 413, 415))
+def count_points(
+    collection: NamePath, body: Annotated[CountIn, Depends(count_body)], services: ServicesDep
+) -> CountOut:
+    """How many points there are, or match a filter."""
+    return CountOut(count=services.collections.count(collection, body.filter.clause()))
+
+
+def carried(point: Point, parts: Sequence[str]) -> dict[str, Any]:
+    """The parts asked for; JSON is passed on as it is stored."""
+    everything = {
+        "payload": orjson.Fragment(point.payload or b"null"),
+        "vector": point.vector,
+        "origin": orjson.Fragment(point.origin or b"null"),
+    }
+    return {"id": point.id, **{part: everything[part] for part in parts}}

@@ -1,0 +1,79 @@
+"""/v1/collections/{collection}/search and /rerank."""
+
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Depends, Response
+
+from app.api.bodies import ALL, ARROW, JSON, Answers, Body, Reply, answers, problems
+from app.api.codecs.base import Fields
+from app.api.deps import NamePath, ServicesDep
+from app.api.points import carried
+from app.api.schemas.search import ExplainOut, RerankIn, RerankOut, SearchIn, SearchOut
+from app.service.search import Hit
+
+router = APIRouter(prefix="/v1/collections/{collection}", tags=["collections"])
+search_body, rerank_body = Body(SearchIn, ALL), Body(RerankIn)
+
+NOTHING: dict[str, Any] = {"translator": None, "version": None, "path": [], "stale": None}  # translated
+
+
+@router.post(
+    "/search",
+    response_class=Response,
+    openapi_extra=search_body.openapi,
+    responses={**answers(SearchOut, JSON, ARROW), **problems(400, 404, 406, 413, 415)},
+)
+def search(
+    collection: NamePath,
+    body: Annotated[SearchIn, Depends(search_body)],
+    services: ServicesDep,
+    reply: Annotated[Reply, Depends(Answers(JSON, ARROW))],
+) -> Response:
+    """The nearest points to each query; queries of another space are translated first."""
+    found = services.search.search(collection, body.query())
+    translation = found.translation
+    fields: Fields = {"results": carrying(found.hits, body.with_), "score": found.scale.name}
+    fields |= translation.route.named if translation else NOTHING
+    if "confidence" in body.with_:
+        fields["confidence"] = translation.confidence if translation else None
+    if body.explain:
+        fields["explain"] = ExplainOut.of(found).model_dump()
+    return reply(fields)
+
+
+@router.post(
+    "/rerank",
+    response_class=Response,
+    openapi_extra=rerank_body.openapi,
+    responses={**answers(RerankOut, JSON, ARROW), **problems(400, 404, 406, 413, 415)},
+)
+def rerank(
+    collection: NamePath,
+    body: Annotated[RerankIn, Depends(rerank_body)],
+    services: ServicesDep,
+    reply: Annotated[Reply, Depends(Answers(JSON, ARROW))],
+) -> Response:
+    """Order points that a search found by native vectors of their items, which the caller has embedded anew.
+
+    Each query is compared with every candidate by the collection's metric, in their own space.
+    """
+    candidates = body.candidates
+    found = services.search.rerank(
+        collection, body.vectors, body.space, candidates.ids, candidates.vectors, body.k
+    )
+    return reply({"results": carrying(found.hits, body.with_), "score": found.metric, "missing": found.missing})
+
+
+def carrying(results: Sequence[Sequence[Hit]], parts: Sequence[str]) -> list[list[dict[str, Any]]]:
+    """Hits with what was asked for."""
+    stored = [part for part in parts if part in ("payload", "vector", "origin")]
+    calibrated = "calibrated_score" in parts
+    return [
+        [
+            {**carried(hit.point, stored), "score": hit.score}
+            | ({"calibrated_score": hit.calibrated_score} if calibrated else {})
+            for hit in hits
+        ]
+        for hits in results
+    ]

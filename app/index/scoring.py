@@ -1,0 +1,141 @@
+"""How queries q are compared with stored vectors y, by one product with all of them.
+
+Up to what a query has in common with every point, each score grows with its nearness
+    (q'·y - q'·m) a(y) - b(y)
+so that two numbers beside a vector are all that a way of scoring needs:
+    cosine      q' = q / ‖q‖   a = 1 / ‖y‖   b = 0
+    ip          q' = q         a = 1         b = 0
+    euclidean   q' = 2 q       a = 1         b = ‖y‖²    nearness = ‖q‖² - ‖q - y‖²
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from app.index.base import Vectors
+
+SHORTEST = 1e-38  # 1 / length stays finite in single precision
+Matrix = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Folded:
+    """Queries as they are multiplied with stored vectors."""
+
+    vectors: Vectors  # q' (m, d)
+    offsets: Vectors  # q'·m (m,)
+
+
+class Scoring(Protocol):
+    """`descending`: the larger the score, the nearer. `codes` and `asked` are what an approximation compares."""
+
+    descending: bool
+    products: bool  # codes are compared by inner products, and not by distances
+
+    def fold(self, queries: Vectors) -> Folded:
+        """(m, d)"""
+
+    def numbers(self, vectors: Vectors) -> Vectors:
+        """(n, d) -> a and b, (n, 2)"""
+
+    def scores(self, queries: Vectors, vectors: Vectors, numbers: Vectors) -> Matrix:
+        """Each query (m, d) with candidates of its own (m, c, d), (m, c, 2) -> (m, c), exactly."""
+
+    def codes(self, vectors: Vectors, numbers: Vectors) -> Vectors:
+        """(n, d), (n, 2) -> (n, w)"""
+
+    def asked(self, queries: Vectors) -> Vectors:
+        """(m, d) -> (m, w)"""
+
+
+class Cosine:
+    """Of a zero vector with anything 0."""
+
+    descending = products = True
+
+    def fold(self, queries: Vectors) -> Folded:
+        return Folded(unit(queries), np.zeros(len(queries), np.float32))
+
+    def numbers(self, vectors: Vectors) -> Vectors:
+        numbers = np.zeros((len(vectors), 2), np.float32)
+        numbers[:, 0] = 1 / lengths(vectors)
+        return numbers
+
+    def scores(self, queries: Vectors, vectors: Vectors, numbers: Vectors) -> Matrix:  # noqa: ARG002
+        exact = vectors.astype(np.float64)
+        norms = np.sqrt(np.einsum("mcd,mcd->mc", exact, exact)) * lengths(queries)[:, None]
+        cosines: Matrix = dots(queries, exact) / norms.clip(np.finfo(np.float64).tiny)
+        return cosines
+
+    def codes(self, vectors: Vectors, numbers: Vectors) -> Vectors:
+        return vectors * numbers[:, :1]
+
+    def asked(self, queries: Vectors) -> Vectors:
+        return unit(queries)
+
+
+class InnerProduct:
+    """q · y"""
+
+    descending = products = True
+
+    def fold(self, queries: Vectors) -> Folded:
+        return Folded(queries, np.zeros(len(queries), np.float32))
+
+    def numbers(self, vectors: Vectors) -> Vectors:
+        return np.tile(np.array([1, 0], np.float32), (len(vectors), 1))
+
+    def scores(self, queries: Vectors, vectors: Vectors, numbers: Vectors) -> Matrix:  # noqa: ARG002
+        return dots(queries, vectors.astype(np.float64))
+
+    def codes(self, vectors: Vectors, numbers: Vectors) -> Vectors:  # noqa: ARG002
+        return vectors
+
+    def asked(self, queries: Vectors) -> Vectors:
+        return queries
+
+
+class Euclidean:
+    """‖q - y‖"""
+
+    descending = products = False
+
+    def fold(self, queries: Vectors) -> Folded:
+        return Folded(2 * queries, np.zeros(len(queries), np.float32))
+
+    def numbers(self, vectors: Vectors) -> Vectors:
+        squares = np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64)
+        return np.column_stack([np.ones(len(vectors), np.float32), squares.astype(np.float32)])
+
+    def scores(self, queries: Vectors, vectors: Vectors, numbers: Vectors) -> Matrix:  # noqa: ARG002
+        apart = vectors.astype(np.float64) - queries[:, None]
+        distances: Matrix = np.sqrt(np.einsum("mcd,mcd->mc", apart, apart))
+        return distances
+
+    def codes(self, vectors: Vectors, numbers: Vectors) -> Vectors:  # noqa: ARG002
+        return vectors
+
+    def asked(self, queries: Vectors) -> Vectors:
+        return queries
+
+
+SCORINGS: Mapping[str, Callable[[], Scoring]] = {"cosine": Cosine, "ip": InnerProduct, "euclidean": Euclidean}
+
+
+def dots(queries: Vectors, vectors: Matrix) -> Matrix:
+    """(m, d), (m, c, d) -> (m, c)"""
+    products: Matrix = np.matmul(vectors, queries.astype(np.float64)[:, :, None])[:, :, 0]
+    return products
+
+
+def lengths(vectors: Vectors) -> Matrix:
+    """(n,), in double precision: the squares of small numbers vanish in single."""
+    squares: Matrix = np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64)
+    return np.sqrt(squares).clip(SHORTEST)
+
+
+def unit(vectors: Vectors) -> Vectors:
+    return (vectors / lengths(vectors)[:, None]).astype(np.float32)

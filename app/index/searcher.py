@@ -1,0 +1,134 @@
+"""One way of searching a table: exactly, or by an approximation and an exact search of what it does not cover."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+
+import numpy as np
+
+from app.index.approximation import Approximation
+from app.index.base import Mask, Ranking, Slots, Vectors, count
+from app.index.scoring import Scoring
+from app.index.table import Table, roomy
+from app.index.view import MARGIN, View
+
+AT_ONCE = 8192  # points whose numbers are computed at a time
+FEW = 10_000  # points among which an exact search is as fast
+BEHIND = 4096  # points without a code before an approximation grows, or one
+ONE_IN = 64  # of so many
+OUTGROWN = 4  # times the points that it was made for
+AUTO, DEFAULT = "auto", "ivf_sq8"
+LARGE = 20_000  # points from which auto approximates
+SOME = 1_000  # points from which what was asked for by name does
+
+
+@dataclass(frozen=True)
+class Coverage:
+    """What an approximation knows of a table after one of its changes."""
+
+    approximation: Approximation
+    changes: int
+    coded: Mask  # (n,) slots that have a code
+    rest: Mask  # (n,) slots that have none
+    known: int  # of the first
+    behind: int  # of the second
+
+    @classmethod
+    def of(cls, approximation: Approximation, view: View) -> "Coverage":
+        coded = approximation.covered(view)
+        rest = view.taken & ~coded
+        return cls(approximation, view.changes, coded, rest, count(coded), count(rest))
+
+    @property
+    def codes(self) -> int:
+        """Those of points that are gone included."""
+        return len(self.approximation.slots)
+
+    def suits(self, kind: str) -> bool:
+        """Else it is to be built anew."""
+        outgrown = self.known > OUTGROWN * self.approximation.learned or self.codes > 2 * self.known
+        return self.approximation.kind == kind and not outgrown
+
+    def candidates(self, view: View, queries: Vectors, k: int, wanted: Mask | None) -> Slots:
+        """(m, c), -1 for none: of the points without a code all that may be among the k nearest."""
+        rest = self.rest if wanted is None else self.rest & wanted
+        coded = self.coded if wanted is None else self.coded & wanted
+        every = wanted is None and self.known == self.codes
+        near = self.approximation.candidates(view, queries, k, None if every else coded)
+        return np.hstack([near, view.candidates(queries, k + MARGIN, rest)]) if self.behind else near
+
+
+class Searcher:
+    """Its owner tells it what was put into the table, and keeps searches and changes apart."""
+
+    def __init__(self, table: Table, scoring: Scoring) -> None:
+        self.table, self.scoring = table, scoring
+        self.approximation: Approximation | None = None
+        self._coverage: Coverage | None = None
+        self._numbers: Vectors = np.empty((0, 2), np.float32)
+
+    def put(self, slots: Slots) -> None:
+        """Slots that the table has vectors for now."""
+        self._numbers = roomy(self._numbers, self.table.size)
+        for start in range(0, len(slots), AT_ONCE):
+            part = slots[start : start + AT_ONCE]
+            self._numbers[part] = self.scoring.numbers(self.table.vectors[part])
+
+    @property
+    def view(self) -> View:
+        table = self.table
+        numbers = self._numbers[: table.size]
+        return View(self.scoring, table.changes, table.taken, table.written, table.vectors, numbers)
+
+    def search(self, queries: Vectors, k: int, allowed: Mask | None = None) -> Ranking:
+        """See Index."""
+        view = self.view
+        wanted = view.taken if allowed is None else view.taken & fitted(allowed, len(view.taken))
+        matching = self.table.count if allowed is None else count(wanted)
+        coverage, k = self._covers(view), min(k, matching)
+        if coverage is None or matching <= FEW:
+            return view.nearest(queries, k, wanted)
+        candidates = coverage.candidates(view, queries, k, None if allowed is None else wanted)
+        ranking = view.ranked(queries, candidates, k, coverage.approximation.kind)
+        short = (ranking.slots < 0).any(1)
+        if short.any():
+            exact = view.nearest(queries[short], k, wanted)
+            ranking.scores[short], ranking.slots[short] = exact.scores, exact.slots
+        return ranking
+
+    def is_due(self, kind: str) -> bool:
+        """Whether an approximation of this kind is to be built or to grow."""
+        coverage = self._covers(self.view)
+        if kind == "exact":
+            return False
+        if coverage is None or not coverage.suits(kind):
+            return self.table.count > 0
+        return coverage.behind > max(BEHIND, coverage.known // ONE_IN)
+
+    def step(self, kind: str) -> Callable[[], Approximation]:
+        """How to come by it: to be called while others search and write."""
+        coverage = self._covers(self.view)
+        view = replace(self.view, taken=self.table.taken.copy(), written=self.table.written.copy())
+        if coverage is None or not coverage.suits(kind):
+            return partial(Approximation.built, kind, view, view.taken.nonzero()[0])
+        return partial(coverage.approximation.grown, view, coverage.rest.nonzero()[0])
+
+    def _covers(self, view: View) -> Coverage | None:
+        """Worked out after a change."""
+        near, known = self.approximation, self._coverage
+        if near is None:
+            return None
+        if known is None or (known.approximation, known.changes) != (near, view.changes):
+            known = self._coverage = Coverage.of(near, view)
+        return known
+
+
+def fitted(mask: Mask, size: int) -> Mask:
+    """Cut, or lengthened by what is not allowed."""
+    return mask[:size] if len(mask) >= size else np.pad(mask, (0, size - len(mask)))
+
+
+def chosen(wanted: str, points: int, approximate: bool) -> str:
+    """The kind for so many points; one that is there stays until half of them are gone."""
+    least = (LARGE if wanted == AUTO else SOME) // (2 if approximate else 1)
+    return "exact" if points < least else DEFAULT if wanted == AUTO else wanted

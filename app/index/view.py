@@ -1,0 +1,115 @@
+"""Points at one moment, searched exactly: every one that is wanted is compared with every query."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from app.index.base import Mask, Ranking, Slots, Vectors, count
+from app.index.scoring import Folded, Scoring
+
+CHUNK = 16384  # points whose products with queries are in memory at a time
+QUERIES = 256  # and those queries
+NUMBERS = 2**24  # of candidates' vectors in memory at a time
+MARGIN = 16  # candidates beyond k: single precision may swap what is nearly as near
+
+Run = slice | Slots
+
+
+@dataclass(frozen=True)
+class View:
+    """Slots that are taken, their vectors, and the numbers that these have for a way of scoring."""
+
+    scoring: Scoring
+    changes: int  # of the table, so far
+    taken: Mask  # (n,)
+    written: Slots  # (n,) the change that each came with
+    vectors: Vectors  # (n, d)
+    numbers: Vectors  # (n, 2)
+
+    @classmethod
+    def of(cls, vectors: Vectors, scoring: Scoring) -> "View":
+        """Vectors (n, d) alone, in the slots of their rows."""
+        n = len(vectors)
+        return cls(scoring, 0, np.ones(n, np.bool_), np.zeros(n, np.int64), vectors, scoring.numbers(vectors))
+
+    def codes(self, slots: Slots) -> Vectors:
+        """(c, w)"""
+        return self.scoring.codes(self.vectors[slots], self.numbers[slots])
+
+    def nearest(self, queries: Vectors, k: int, wanted: Mask | None = None) -> Ranking:
+        """Of all, or of those wanted (n,)."""
+        wanted = self.taken if wanted is None else wanted
+        k = min(k, count(wanted))
+        return self.ranked(queries, self.candidates(queries, k + MARGIN, wanted), k, "exact")
+
+    def candidates(self, queries: Vectors, k: int, wanted: Mask) -> Slots:
+        """The k nearest of those wanted as single precision sees them, in no order: (m, min(k, wanted))."""
+        folded = self.scoring.fold(np.ascontiguousarray(queries, np.float32))
+        k = min(k, count(wanted))
+        found = [self._nearest(part, k, wanted) for part in parts(folded)] if k else []
+        return np.concatenate([np.empty((0, k), np.int64), *found]).reshape(len(queries), k)
+
+    def ranked(self, queries: Vectors, candidates: Slots, k: int, index: str) -> Ranking:
+        """The k best of candidates (m, c), -1 for none, by their exact scores."""
+        fetched = candidates.shape[1]
+        step = max(1, NUMBERS // max(1, fetched * self.vectors.shape[1]))
+        cuts = [slice(start, start + step) for start in range(0, len(queries), step)]
+        found = [self._ranked(queries[cut], candidates[cut], k) for cut in cuts]
+        scores, slots = zip((np.empty((0, k), np.float32), np.empty((0, k), np.int64)), *found, strict=True)
+        return Ranking(np.concatenate(scores), np.concatenate(slots), index, fetched)
+
+    def _nearest(self, folded: Folded, k: int, wanted: Mask) -> Slots:
+        m = len(folded.vectors)
+        nearest, slots = torch.empty(m, 0), torch.empty(m, 0, dtype=torch.int64)
+        for run in runs(wanted):
+            nearness = self._nearness(folded.vectors, folded.offsets, run)
+            if isinstance(run, slice) and not wanted[run].all():
+                nearness[:, torch.from_numpy(~wanted[run])] = -torch.inf
+            here, column = nearness.topk(min(k, nearness.shape[1]))
+            nearest, slots = torch.cat([nearest, here], 1), torch.cat([slots, numbered(run)[column]], 1)
+            nearest, column = nearest.topk(min(k, nearest.shape[1]))
+            slots = slots.gather(1, column)
+        return slots.numpy()
+
+    def _nearness(self, queries: Vectors, offsets: Vectors, run: Run) -> Tensor:
+        """(m, c)"""
+        products = torch.from_numpy(multiplied(queries, self.vectors[run]) - offsets[:, None])
+        a, b = torch.from_numpy(self.numbers[run]).unbind(1)
+        return products.mul_(a).sub_(b)
+
+    def _ranked(self, queries: Vectors, candidates: Slots, k: int) -> tuple[Vectors, Slots]:
+        exact = self.scoring.scores(queries, self.vectors[candidates], self.numbers[candidates])
+        scores = exact.astype(np.float32)
+        sign = np.float32(-1 if self.scoring.descending else 1)
+        order = np.lexsort((candidates, np.where(candidates < 0, np.inf, sign * scores)), axis=1)[:, :k]
+        return np.take_along_axis(scores, order, 1), np.take_along_axis(candidates, order, 1)
+
+
+def parts(folded: Folded) -> Iterator[Folded]:
+    for start in range(0, len(folded.vectors), QUERIES):
+        cut = slice(start, start + QUERIES)
+        yield Folded(folded.vectors[cut], folded.offsets[cut])
+
+
+def runs(wanted: Mask) -> Iterator[Run]:
+    """Where those wanted are: slices that may hold others too, or, if few are wanted, their slots."""
+    few = 2 * count(wanted) < len(wanted)
+    slots = wanted.nonzero()[0] if few else None
+    for start in range(0, len(wanted) if slots is None else len(slots), CHUNK):
+        cut = slice(start, min(start + CHUNK, len(wanted)))
+        yield cut if slots is None else slots[cut]
+
+
+def multiplied(queries: Vectors, rows: Vectors) -> Vectors:
+    """(m, d), (c, d) -> (m, c). A lone query is as fast on one thread, and then waits for no others."""
+    if len(queries) == 1:
+        products: Vectors = np.einsum("cd,d->c", rows, queries[0])[None]
+        return products
+    return (torch.from_numpy(rows) @ torch.tensor(queries).T).T.contiguous().numpy()
+
+
+def numbered(run: Run) -> Tensor:
+    return torch.arange(run.start, run.stop) if isinstance(run, slice) else torch.from_numpy(run)

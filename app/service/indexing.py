@@ -1,0 +1,33 @@
+"""What is built behind the searches, one after the other."""
+
+import threading
+from collections.abc import Callable
+from queue import Queue
+
+
+class Indexing:
+    """One thread, which begins with the first job. A job sees to its own failures."""
+
+    def __init__(self) -> None:
+        self._jobs: Queue[Callable[[], None]] = Queue()
+        self._beginning = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def ask(self, job: Callable[[], None]) -> None:
+        self._jobs.put(job)
+        with self._beginning:
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._work, name="indexing", daemon=True)
+                self._thread.start()
+
+    def wait(self) -> None:
+        """Until every job that was asked for is done."""
+        self._jobs.join()
+
+    def _work(self) -> None:
+        while True:
+            job = self._jobs.get()
+            try:
+                job()
+            finally:
+                self._jobs.task_done()
