@@ -7,6 +7,8 @@ from fastapi import APIRouter, Depends, Response
 from app.api.bodies import Body, problems
 from app.api.deps import Cursor, IfMatch, Limit, NamePath, ServicesDep, tagged
 from app.api.schemas.collections import CollectionIn, CollectionOut, CollectionPage
+from app.service import Services
+from app.store import Record
 
 router = APIRouter(prefix="/v1/collections", tags=["collections"])
 collection_body = Body(CollectionIn)
@@ -24,25 +26,29 @@ def put_collection(
     response: Response,
     if_match: IfMatch = None,
 ) -> CollectionOut:
-    """Create a collection of vectors of one space."""
-    record, created = services.collections.put(collection, body.space, body.metric, if_match)
-    return tagged(CollectionOut.of(record), response, created)
+    """Create a collection of vectors of one space. Its index may be changed under points."""
+    record, created = services.collections.put(collection, body.space, body.metric, if_match, body.index)
+    return tagged(out(record, services), response, created)
 
 
 @router.get("", responses=problems())
 def list_collections(services: ServicesDep, cursor: Cursor = "", limit: Limit = 100) -> CollectionPage:
     """Collections by name."""
     records, following = services.collections.page(cursor, limit)
-    return CollectionPage(collections=[CollectionOut.of(record) for record in records], cursor=following)
+    return CollectionPage(collections=[out(record, services) for record in records], cursor=following)
 
 
 @router.get("/{collection}", responses=problems(404))
 def get_collection(collection: NamePath, services: ServicesDep, response: Response) -> CollectionOut:
     """One collection."""
-    return tagged(CollectionOut.of(services.collections.get(collection)), response)
+    return tagged(out(services.collections.get(collection), services), response)
 
 
 @router.delete("/{collection}", status_code=204, responses=problems(404, 409, 412))
 def delete_collection(collection: NamePath, services: ServicesDep, if_match: IfMatch = None) -> None:
     """Delete a collection and its points."""
     services.collections.delete(collection, if_match)
+
+
+def out(record: Record, services: Services) -> CollectionOut:
+    return CollectionOut.of(record, index_status=services.collections.index_status(record.name))

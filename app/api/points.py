@@ -7,6 +7,7 @@ import orjson
 from fastapi import APIRouter, Depends, Response
 
 from app.api.bodies import ALL, ARROW, JSON, Answers, Body, Reply, answers, problems
+from app.api.collections import out
 from app.api.deps import IfMatch, NamePath, ServicesDep, tagged
 from app.api.schemas.collections import CollectionOut
 from app.api.schemas.points import (
@@ -42,7 +43,7 @@ def put_points(
     record, origin = services.collections.put_points(
         collection, body.rows(), if_match, body.space, body.translator
     )
-    return tagged(WrittenOut.of(record, origin=origin), response)
+    return tagged(WrittenOut(**vars(out(record, services)), origin=origin), response)
 
 
 @router.post("/delete", openapi_extra=delete_body.openapi, responses=WRITE)
@@ -55,7 +56,7 @@ def delete_points(
 ) -> CollectionOut:
     """Delete points by id or by filter; ids that are not there are passed over."""
     record = services.collections.delete_points(collection, body.which(), if_match)
-    return tagged(CollectionOut.of(record), response)
+    return tagged(out(record, services), response)
 
 
 @router.post(

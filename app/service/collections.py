@@ -9,9 +9,10 @@ import numpy as np
 import orjson
 
 from app.errors import Conflict, InvalidInput, InvalidVectors, OverLimit, WrongDimension
-from app.index import METRICS, Vectors
+from app.index import AUTO, INDEXES, METRICS, Vectors
 from app.service.filters import Filter
-from app.service.live import Live, Point
+from app.service.indexing import Indexing
+from app.service.live import IndexStatus, Live, Point
 from app.service.purposes import RECONSTRUCTION, Purpose
 from app.service.resources import Resources
 from app.service.routes import Route, pair_of
@@ -30,6 +31,7 @@ class Collection:
     space: str
     dim: int
     metric: str = "cosine"
+    index: str = AUTO
     points: int = 0
     log: Log = Log()
 
@@ -49,21 +51,23 @@ class Collections(Resources):
         self.spaces, self.translators = spaces, translators
         self.max_payload_bytes = max_payload_bytes
         self._live: dict[str, Live] = {}
+        self._indexing = Indexing()
         self._opening = threading.Lock()
 
-    def put(self, name: str, space: str, metric: str, if_match: str | None) -> tuple[Record, bool]:
+    def put(
+        self, name: str, space: str, metric: str, if_match: str | None, index: str = AUTO
+    ) -> tuple[Record, bool]:
         """NotFound, Conflict: space and metric stay while there are points."""
-        if metric not in METRICS:
-            raise InvalidInput(
-                f"metric must be one of {list(METRICS)}, got {metric!r}", expected=METRICS, got=metric
-            )
+        check_choice("metric", metric, METRICS)
+        check_choice("index", index, [AUTO, *INDEXES])
 
         def change(current: Record | None) -> Write | None:
             holder = self.spaces.get(space)
-            wanted = Collection(space, Space.of(holder).dim, metric)
+            wanted = Collection(space, Space.of(holder).dim, metric, index)
             before = Collection.of(current) if current else None
             if before and (before.space, before.metric) == (space, metric):
-                return None
+                after = replace(before, index=index)
+                return self._write(name, current, after) if after != before else None
             if before and before.points:
                 raise Conflict(
                     f"collection {name!r} holds {before.points} points of space {before.space!r} under "
@@ -134,6 +138,11 @@ class Collections(Resources):
         """How many points are wanted."""
         return self.opened(name)[1].count(wanted)
 
+    def index_status(self, name: str) -> IndexStatus | None:
+        """None before the collection is in memory."""
+        live = self._live.get(name)
+        return live.status() if live else None
+
     def opened(self, name: str) -> tuple[Record, Live]:
         """The record, and the points in memory as it says. NotFound."""
         return self.steady(name, lambda record: (record, self.live(record)))
@@ -143,8 +152,9 @@ class Collections(Resources):
         collection = Collection.of(record)
         with self._opening:
             live = self._live.get(record.name)
-            if live is None or (live.dim, live.metric) != (collection.dim, collection.metric):
-                live = self._live[record.name] = Live(collection.dim, collection.metric)
+            made_for = collection.dim, collection.metric, collection.index
+            if live is None or (live.dim, live.metric, live.kind) != made_for:
+                live = self._live[record.name] = Live(*made_for, self._indexing)
         live.catch_up(record.position, collection.log, self.blob)
         return live
 
@@ -232,6 +242,11 @@ def check_leads_here(record: Record, collection: Collection, space: str | None) 
             expected={"source": space, "target": collection.space},
             got={"source": source, "target": target},
         )
+
+
+def check_choice(name: str, value: str, known: Sequence[str]) -> None:
+    if value not in known:
+        raise InvalidInput(f"{name} must be one of {list(known)}, got {value!r}", expected=known, got=value)
 
 
 def check_nonzero(metric: str, vectors: Vectors) -> None:

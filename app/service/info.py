@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from app.index import FAISS_VERSION, METRICS, gpus
+from app.index import AUTO, FAISS_VERSION, INDEXES, METRICS, gpus
 from app.onnx.runner import runtime
 from app.service.pairing import CHOICES, PAIRINGS
 from app.settings import Settings
@@ -53,7 +53,7 @@ def info(settings: Settings, media_types: list[str]) -> Info:
             "torch_threads": torch.get_num_threads(),
             "gpus": torch.cuda.device_count(),
         },
-        index={"kind": "exact", "gpus": gpus()},
+        index={"kinds": [AUTO, *INDEXES], "gpus": gpus()},
         limits={name: getattr(settings, name) for name in limits},
         methods={"auto": {}} | {name: options_of(name) for name in METHODS},
         objectives=list(OBJECTIVES),

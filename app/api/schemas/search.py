@@ -95,8 +95,8 @@ class FilterExplained(BaseModel):
 class ExplainOut(BaseModel):
     """How an answer came about. `fetched` candidates of each query were scored exactly.
 
-    `uncalibrated` says why there is no `calibrated_score`. `statistics` are those of all points that a translator's
-    score needs: its first search waits for them. The first use of a filter's key reads its column before the
+    `uncalibrated` says why there is no `calibrated_score`. `statistics` of all points are what the score of a
+    translator needs: its first search waits for them. The first use of a filter's key reads its column before the
     milliseconds are counted.
     """
 

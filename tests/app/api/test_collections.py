@@ -8,6 +8,8 @@ import orjson
 import pytest
 import torch
 
+from app.index import INDEXES
+
 NPY = "application/x-npy"
 ARROW = "application/vnd.apache.arrow.stream"
 SEARCH = "/v1/collections/things/search"
@@ -614,3 +616,40 @@ def test_more_rows_than_the_limit_are_413(make_client, assert_problem):
     with make_client(max_rows=2) as client:
         answer = client.post(SEARCH, json={"vectors": [[1]] * 3})
     assert_problem(answer, 413, "too-many-rows")
+
+
+# Indexes
+
+
+def test_a_collection_has_the_index_that_suits_its_size_unless_one_is_named(spaces):
+    spaces.put("/v1/collections/things", json={"space": "b"})
+    spaces.put("/v1/collections/others", json={"space": "b", "index": "hnsw"})
+    assert [spaces.get(f"/v1/collections/{name}").json()["index"] for name in ("things", "others")] == [
+        "auto",
+        "hnsw",
+    ]
+
+
+@pytest.mark.parametrize("index", INDEXES)
+def test_the_index_may_change_under_points_and_the_same_are_found(stocked, data, index):
+    before = search(stocked, data.new_b, k=3).json()["results"]
+    version = stocked.get("/v1/collections/things").json()["version"]
+    answer = stocked.put("/v1/collections/things", json={"space": "b", "index": index})
+    assert (answer.status_code, answer.json()["index"], answer.json()["version"]) == (200, index, version + 1)
+    assert answer.json()["points"] == 20
+    assert search(stocked, data.new_b, k=3).json()["results"] == before
+
+
+def test_the_status_of_an_index_comes_with_its_collection(stocked, data):
+    search(stocked, data.new_b[:1])
+    status = stocked.get("/v1/collections/things").json()["index_status"]
+    assert (status["kind"], status["state"], status["fault"]) == ("exact", "exact", None)
+
+
+def test_before_a_collection_is_in_memory_its_index_has_no_status(spaces):
+    assert spaces.put("/v1/collections/things", json={"space": "b"}).json()["index_status"] is None
+
+
+def test_an_unknown_index_is_422_with_the_choices(spaces, assert_problem):
+    answer = spaces.put("/v1/collections/things", json={"space": "a", "index": "lsh"})
+    assert assert_problem(answer, 422, "invalid-input")["expected"] == ["auto", *INDEXES]
