@@ -8,6 +8,8 @@ from app.onnx.description import Limits
 from app.onnx.head import OnnxHead, OnnxHeads
 from app.onnx.runner import Runner
 from app.service.collections import Collections
+from app.service.evaluation import Evaluations
+from app.service.fitting import Fitting
 from app.service.heads import Heads
 from app.service.relative import RelativeCodes
 from app.service.spaces import Spaces
@@ -32,6 +34,8 @@ class Services:
     collections: Collections
     codes: RelativeCodes
     stitching: Stitching
+    fitting: Fitting
+    evaluations: Evaluations
     onnx: Runner
     loading: str = "loading collections"
 
@@ -45,7 +49,11 @@ class Services:
         collections = Collections(store, spaces, translators, settings.max_k, settings.max_hits)
         codes = RelativeCodes(spaces, settings.max_outputs)
         stitching = Stitching(spaces, heads, translators, codes, settings.max_outputs)
-        return cls(settings, store, spaces, heads, translators, collections, codes, stitching, onnx)
+        fitting = Fitting(heads, codes)
+        evaluations = Evaluations(spaces, heads, translators, stitching)
+        return cls(
+            settings, store, spaces, heads, translators, collections, codes, stitching, fitting, evaluations, onnx
+        )
 
     def close(self) -> None:
         self.onnx.close()
