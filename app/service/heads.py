@@ -8,15 +8,17 @@ from typing import Any
 import orjson
 
 from app.errors import Conflict, WrongDimension
+from app.onnx.head import OnnxHead
 from app.service.relative import RelativeSpec
 from app.service.resources import Resources
 from app.service.spaces import Space, Spaces
 from app.store import Record, Store, Write
 from app.store.base import digest_of
 from models.errors import InvalidHead, UnknownMethod
-from models.heads import ACTIVATIONS, Head, HeadKind
+from models.heads import ACTIVATIONS, HEADS, Head, HeadKind
 
-HEADS = 64  # kept in memory
+KINDS = (*HEADS, OnnxHead.kind)
+LOADED = 64  # heads kept in memory
 
 Parts = Mapping[str, Any]
 
@@ -38,7 +40,7 @@ class Heads(Resources):
     def __init__(self, store: Store, spaces: Spaces, kinds: Mapping[str, HeadKind]) -> None:
         super().__init__(store, "head")
         self.spaces, self.kinds = spaces, kinds
-        self._cached = lru_cache(maxsize=HEADS)(self._read)
+        self._cached = lru_cache(maxsize=LOADED)(self._read)
 
     def put(self, name: str, spec: HeadSpec, parts: Parts, if_match: str | None) -> tuple[Record, bool]:
         """NotFound, UnknownMethod, InvalidHead, InvalidOption, WrongDimension, InUse."""

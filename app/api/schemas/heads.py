@@ -9,11 +9,10 @@ from app.api.schemas.arrays import Array, Base64, Tensors
 from app.api.schemas.base import In, Name, ResourceOut, Vectors
 from app.api.schemas.examples import EvaluationOut, FitOut, Label
 from app.api.schemas.relative import CodesOut, HeadCodesIn
-from app.onnx.head import OnnxHead
-from app.service.heads import HeadSpec
+from app.service.heads import KINDS, HeadSpec
 from app.service.relative import RelativeSpec
 from app.store import Record
-from models.heads import ACTIVATIONS, HEADS
+from models.heads import ACTIVATIONS
 from models.layers import LAYERS
 
 COMMON = ("kind", "space", "relative", "activation", "labels")
@@ -22,7 +21,7 @@ COMMON = ("kind", "space", "relative", "activation", "labels")
 class HeadIn(In):
     """A decoder of the vectors of `space`, or of `relative` codes. What else it is made of, its `kind` says."""
 
-    kind: Annotated[str, Field(json_schema_extra={"enum": [*HEADS, OnnxHead.kind]})]
+    kind: Annotated[str, Field(json_schema_extra={"enum": list(KINDS)})]
     space: Name | None = None
     relative: HeadCodesIn | None = None
     activation: Annotated[str, Field(json_schema_extra={"enum": list(ACTIVATIONS)})] = "none"
