@@ -6,10 +6,14 @@ from fastapi import APIRouter, Depends, Response
 
 from app.api.bodies import ALL, Answers, Body, Reply, answers, problems
 from app.api.deps import Cursor, IfMatch, Limit, NamePath, ServicesDep, tagged
+from app.api.schemas.examples import EvaluateIn, EvaluationOut, FitIn
 from app.api.schemas.heads import HeadIn, HeadOut, HeadPage, StitchIn, StitchOut
+from app.service.examples import examples
+from app.service.relative import RelativeSpec
 
 router = APIRouter(prefix="/v1", tags=["heads"])
 head_body, stitch_body = Body(HeadIn), Body(StitchIn, ALL)
+fit_body, evaluate_body = Body(FitIn), Body(EvaluateIn)
 
 
 @router.put(
@@ -46,6 +50,41 @@ def get_head(head: NamePath, services: ServicesDep, response: Response) -> HeadO
 def delete_head(head: NamePath, services: ServicesDep, if_match: IfMatch = None) -> None:
     """Delete a head."""
     services.heads.delete(head, if_match)
+
+
+@router.post(
+    "/heads/{head}/fit",
+    openapi_extra=fit_body.openapi,
+    responses={201: {"model": HeadOut}, **problems(400, 404, 409, 412, 413, 415)},
+)
+def fit_head(
+    head: NamePath,
+    body: Annotated[FitIn, Depends(fit_body)],
+    services: ServicesDep,
+    response: Response,
+    if_match: IfMatch = None,
+) -> HeadOut:
+    """Create or replace a head by one that is fitted here, with its held-out figures."""
+    items = examples(services.spaces, body.space, body.truth(), body.named or body.ids, body.vectors)
+    relative = None
+    if body.relative:
+        anchors = services.codes.chosen(body.space, body.relative.choice())
+        relative = RelativeSpec(anchors, body.relative.parameters())
+    record, created = services.fitting.fit(head, items, relative, if_match)
+    return tagged(HeadOut.of(record), response, created)
+
+
+@router.post(
+    "/heads/{head}/evaluate",
+    openapi_extra=evaluate_body.openapi,
+    responses=problems(400, 404, 409, 413, 415),
+)
+def evaluate_head(
+    head: NamePath, body: Annotated[EvaluateIn, Depends(evaluate_body)], services: ServicesDep
+) -> EvaluationOut:
+    """How good a head is on labelled vectors of any space; the last figures of each are kept with the head."""
+    items = examples(services.spaces, body.source, body.truth(), body.named or body.ids, body.vectors)
+    return EvaluationOut(**vars(services.evaluations.evaluate(head, items, body.translator)))
 
 
 @router.post(

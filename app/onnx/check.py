@@ -19,7 +19,7 @@ def checked(data: bytes) -> ModelProto:
     check_operators(model)
     try:
         onnx.checker.check_model(model)
-    except onnx.checker.ValidationError as error:
+    except (onnx.checker.ValidationError, UnicodeDecodeError) as error:
         raise OnnxRefused(f"this is no valid ONNX model: {first_line(error)}") from error
     check_input(model.graph)
     return model

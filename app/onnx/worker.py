@@ -60,7 +60,7 @@ class Model:
         try:
             self.session = session_of(data, memory)
         except FAILURES as error:
-            raise refused_or_short(error, OnnxRefused, "onnxruntime cannot load the model") from error
+            raise failure(error, OnnxRefused, "onnxruntime cannot load the model") from error
         self.dim, self.input = width_of(proto), inputs(proto.graph)[0].name
         self.output = chosen(self.session, output)
         self.shape = self.proven_shape()
@@ -95,10 +95,10 @@ class Model:
         try:
             return np.asarray(self.session.run([self.output], {self.input: rows})[0])
         except FAILURES as error:
-            raise refused_or_short(error, OnnxFailed, "the model failed") from error
+            raise failure(error, OnnxFailed, "the model failed") from error
 
 
-def refused_or_short(error: Exception, kind: type[ServiceError], what: str) -> Exception:
+def failure(error: Exception, kind: type[ServiceError], what: str) -> Exception:
     """onnxruntime tells of memory that it did not get as of any other failure."""
     return MemoryError() if "bad_alloc" in str(error) else kind(f"{what}: {first_line(error)}")
 

@@ -8,6 +8,8 @@ from app.onnx.description import Limits
 from app.onnx.head import OnnxHead, OnnxHeads
 from app.onnx.runner import Runner
 from app.service.collections import Collections
+from app.service.evaluation import Evaluations
+from app.service.fitting import Fitting
 from app.service.heads import Heads
 from app.service.relative import RelativeCodes
 from app.service.search import Search
@@ -34,6 +36,8 @@ class Services:
     search: Search
     codes: RelativeCodes
     stitching: Stitching
+    fitting: Fitting
+    evaluations: Evaluations
     onnx: Runner
     loading: str = "loading collections"
 
@@ -48,7 +52,20 @@ class Services:
         search = Search(collections, settings.max_k, settings.max_hits)
         codes = RelativeCodes(spaces, settings.max_outputs)
         stitching = Stitching(spaces, heads, translators, codes, settings.max_outputs)
-        return cls(settings, store, spaces, heads, translators, collections, search, codes, stitching, onnx)
+        return cls(
+            settings=settings,
+            store=store,
+            spaces=spaces,
+            heads=heads,
+            translators=translators,
+            collections=collections,
+            search=search,
+            codes=codes,
+            stitching=stitching,
+            fitting=Fitting(heads, codes),
+            evaluations=Evaluations(spaces, heads, translators, stitching),
+            onnx=onnx,
+        )
 
     def close(self) -> None:
         self.onnx.close()

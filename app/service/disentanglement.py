@@ -6,13 +6,12 @@ from dataclasses import dataclass
 import torch
 
 from app.errors import InvalidInput, OverLimit
-from app.service.spaces import Spaces
+from app.service.spaces import NAMED, Spaces, check_known
 from models.comparison import sampled
 from models.disentanglement import Disentanglement, disentanglement
 
 MOST_FACTORS = 8
 MOST_ANCHORS = 5000  # that are read
-NAMED = 20  # ids that a message lists
 
 Factors = Mapping[str, Mapping[str, float]]
 
@@ -50,16 +49,6 @@ def ids_of(factors: Factors) -> list[str]:
                 missing=missing[:NAMED],
             )
     return every
-
-
-def check_known(name: str, ids: list[str], known: set[str]) -> None:
-    unknown = [id_ for id_ in ids if id_ not in known]
-    if unknown:
-        raise InvalidInput(
-            f"space {name!r} has no anchor {unknown[0]!r}; {len(unknown)} of {len(ids)} are unknown: "
-            "put them into the space first, or leave them out",
-            unknown=unknown[:NAMED],
-        )
 
 
 def check_number(factors: Factors) -> None:

@@ -1,22 +1,24 @@
 """Heads: decoders of the vectors of one space, or of relative codes that every space has."""
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 import orjson
 
-from app.errors import WrongDimension
+from app.errors import Conflict, WrongDimension
+from app.onnx.head import OnnxHead
 from app.service.relative import RelativeSpec
 from app.service.resources import Resources
 from app.service.spaces import Space, Spaces
 from app.store import Record, Store, Write
 from app.store.base import digest_of
 from models.errors import InvalidHead, UnknownMethod
-from models.heads import ACTIVATIONS, Head, HeadKind
+from models.heads import ACTIVATIONS, HEADS, Head, HeadKind
 
-HEADS = 64  # kept in memory
+KINDS = (*HEADS, OnnxHead.kind)
+LOADED = 64  # heads kept in memory
 
 Parts = Mapping[str, Any]
 
@@ -38,22 +40,50 @@ class Heads(Resources):
     def __init__(self, store: Store, spaces: Spaces, kinds: Mapping[str, HeadKind]) -> None:
         super().__init__(store, "head")
         self.spaces, self.kinds = spaces, kinds
-        self._cached = lru_cache(maxsize=HEADS)(self._read)
+        self._cached = lru_cache(maxsize=LOADED)(self._read)
 
     def put(self, name: str, spec: HeadSpec, parts: Parts, if_match: str | None) -> tuple[Record, bool]:
         """NotFound, UnknownMethod, InvalidHead, InvalidOption, WrongDimension, InUse."""
         return self.put_made(name, spec, self.made(spec, parts), if_match)
 
-    def put_made(self, name: str, spec: HeadSpec, head: Head, if_match: str | None) -> tuple[Record, bool]:
-        """NotFound, InvalidHead, InvalidOption, WrongDimension, InUse."""
+    def put_made(
+        self, name: str, spec: HeadSpec, head: Head, if_match: str | None, fit: Mapping[str, Any] | None = None
+    ) -> tuple[Record, bool]:
+        """`fit` tells of one that was fitted here. NotFound, InvalidHead, InvalidOption, WrongDimension, InUse."""
         check_labels(spec.labels, head)
         if spec.relative:
             check_codes(spec.relative, head)
+        data = head.to_bytes()
+        value = {
+            **asdict(spec),
+            "dim": head.dim,
+            "shape": list(head.shape),
+            "parameters": head.parameters(),
+            "artifact": digest_of(data),
+            "fit": fit,
+        }
 
         def change(current: Record | None) -> Write | None:
-            return self._write(name, current, spec, head)
+            if current and value.items() <= current.value.items():
+                return None
+            moves = current is not None and current.value["space"] != spec.space
+            write = self._write(name, current, {**value, "evaluations": {}})
+            return replace(write, alone=moves, blobs={digest_of(data): data})
 
         return self.change(name, if_match, change)
+
+    def keep(self, evaluated: Record, space: str, evaluation: Mapping[str, Any]) -> Record:
+        """With the head, in place of an earlier one of the same space. NotFound; Conflict if it was replaced."""
+
+        def change(current: Record | None) -> Write | None:
+            if current is None:
+                raise self.not_found(evaluated.name)
+            if current.value["artifact"] != evaluated.value["artifact"]:
+                raise Conflict(f"head {evaluated.name!r} was replaced while it was evaluated: try again")
+            evaluations = {**current.value["evaluations"], space: evaluation}
+            return self._write(current.name, current, {**current.value, "evaluations": evaluations})
+
+        return self.change(evaluated.name, None, change)[0]
 
     def made(self, spec: HeadSpec, parts: Parts) -> Head:
         """UnknownMethod, InvalidHead."""
@@ -73,32 +103,19 @@ class Heads(Resources):
     def _read(self, kind: str, activation: str, digest: str, parameters: bytes) -> Head:
         return self.kinds[kind].of_bytes(self.blob(digest), activation, orjson.loads(parameters))
 
-    def _write(self, name: str, current: Record | None, spec: HeadSpec, head: Head) -> Write | None:
-        """None if nothing changes."""
-        space = self.spaces.get(spec.space) if spec.space else None
-        if space:
-            check_width(head, space)
-        data = head.to_bytes()
-        digest = digest_of(data)
-        value = {
-            **asdict(spec),
-            "dim": head.dim,
-            "shape": list(head.shape),
-            "parameters": head.parameters(),
-            "artifact": digest,
-        }
-        if current and value.items() <= current.value.items():
-            return None
+    def _write(self, name: str, current: Record | None, value: dict[str, Any]) -> Write:
+        """NotFound, WrongDimension."""
+        on = [self.spaces.get(value["space"])] if value["space"] else []
+        for space in on:
+            check_width(value["dim"], space)
         return Write(
             "head",
             name,
             current.position if current else 0,
             value,
-            rests_on=(("space", space.name),) if space else (),
-            born={("space", space.name): space.created_at} if space else {},
-            alone=current is not None and current.value["space"] != spec.space,
-            blobs={digest: data},
-            refers=frozenset([digest]),
+            rests_on=tuple((space.kind, space.name) for space in on),
+            born={(space.kind, space.name): space.created_at for space in on},
+            refers=frozenset([value["artifact"]]),
         )
 
 
@@ -142,10 +159,10 @@ def check_codes(relative: RelativeSpec, head: Head) -> None:
         )
 
 
-def check_width(head: Head, space: Record) -> None:
-    if head.dim != Space.of(space).dim:
+def check_width(dim: int, space: Record) -> None:
+    if dim != Space.of(space).dim:
         raise WrongDimension(
-            f"the head takes vectors of {head.dim} dimensions, space {space.name!r} has {Space.of(space).dim}",
+            f"the head takes vectors of {dim} dimensions, space {space.name!r} has {Space.of(space).dim}",
             expected=Space.of(space).dim,
-            got=head.dim,
+            got=dim,
         )

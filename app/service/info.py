@@ -11,11 +11,17 @@ import torch
 
 from app.index import AUTO, FAISS_VERSION, INDEXES, METRICS, gpus
 from app.onnx.runner import runtime
+from app.service.heads import KINDS
 from app.service.pairing import CHOICES, PAIRINGS
 from app.settings import Settings
-from models.comparison import MEASURES
+from models.comparison import MEASURES, Measure
+from models.heads import ACTIVATIONS
+from models.layers import LAYERS
 from models.objectives import OBJECTIVES
 from models.registry import METHODS
+from models.relative import CHOICES as CODES
+from models.relative import OPTIONS
+from models.similarities import SIMILARITIES, Similarity
 
 
 @dataclass(frozen=True)
@@ -34,6 +40,9 @@ class Info:
     selectors: list[str]
     metrics: list[str]
     measures: Mapping[str, Mapping[str, Any]]
+    heads: Mapping[str, list[str]]
+    similarities: Mapping[str, Mapping[str, Any]]
+    relative: Mapping[str, Any]
     media_types: list[str]
 
 
@@ -60,7 +69,10 @@ def info(settings: Settings, media_types: list[str]) -> Info:
         pairings=list(PAIRINGS),
         selectors=list(CHOICES),
         metrics=list(METRICS),
-        measures={name: meaning_of(name) for name in MEASURES},
+        measures={name: meaning_of(MEASURES[name]) for name in MEASURES},
+        heads={"kinds": list(KINDS), "activations": list(ACTIVATIONS), "layers": list(LAYERS)},
+        similarities={name: meaning_of(SIMILARITIES[name]) for name in SIMILARITIES},
+        relative={**CODES, **{name: asdict(option) for name, option in OPTIONS.items()}},
         media_types=media_types,
     )
 
@@ -69,9 +81,9 @@ def options_of(method: str) -> dict[str, Any]:
     return {name: asdict(option) for name, option in METHODS[method].options.items()}
 
 
-def meaning_of(measure: str) -> dict[str, Any]:
-    """Its range, which end means alike, and what it needs."""
-    return {name: value for name, value in vars(MEASURES[measure]).items() if name != "function"}
+def meaning_of(measure: Measure | Similarity) -> dict[str, Any]:
+    """Its range, which end means alike, and what it needs: all that is no function."""
+    return {name: value for name, value in vars(measure).items() if name not in ("function", "learn")}
 
 
 def without_secrets(url: str) -> str:

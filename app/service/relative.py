@@ -9,18 +9,17 @@ import orjson
 import torch
 from torch import Tensor
 
-from anchors import AnchorSet, select
-from app.errors import InvalidInput, OverLimit
+from anchors import select
+from app.errors import OverLimit
 from app.service.outputs import check_finite, check_size
 from app.service.pairing import Selection
-from app.service.spaces import Space, Spaces, check_width
+from app.service.spaces import Space, Spaces, check_known, check_width
 from app.store import Record
 from app.store.rows import Segment, Vectors
 from models.relative import Relative, check
 
 MOST_ANCHORS = 5000  # of a code: the similarities of each to each are held in memory
 FITTED = 4  # codes kept in memory
-NAMED = 20  # ids that a message lists
 
 
 @dataclass(frozen=True)
@@ -82,19 +81,8 @@ class RelativeCodes:
         spec = RelativeSpec(*orjson.loads(asked))
         held = self.spaces.anchor_set(segments, dim)
         check_number(len(spec.anchors))
-        check_there(name, held, spec.anchors)
+        check_known(name, spec.anchors, set(held.ids))
         return spec.relative().fit(torch.from_numpy(held.rows(spec.anchors)))
-
-
-def check_there(name: str, held: AnchorSet, anchors: list[str]) -> None:
-    known = set(held.ids)
-    missing = [id_ for id_ in anchors if id_ not in known]
-    if missing:
-        raise InvalidInput(
-            f"space {name!r} lacks {len(missing)} of the {len(anchors)} anchors of these relative codes, "
-            f"{missing[0]!r} among them: put their vectors into the space, under the same ids",
-            missing=missing[:NAMED],
-        )
 
 
 def check_number(count: int) -> None:

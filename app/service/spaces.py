@@ -9,12 +9,13 @@ from typing import Any
 import numpy as np
 
 from anchors import AnchorSet
-from app.errors import Conflict, NotFound, OverLimit, WrongDimension
+from app.errors import Conflict, InvalidInput, NotFound, OverLimit, WrongDimension
 from app.service.resources import Resources
 from app.store import Record, Store, Write
 from app.store.rows import Log, Rows, Segment, Vectors, merged
 
 ANCHOR_SETS = 8  # kept in memory
+NAMED = 20  # ids that a message lists
 
 
 @dataclass(frozen=True)
@@ -151,6 +152,16 @@ def check_width(name: str, space: Space, vectors: Vectors) -> None:
             f"space {name!r} has {space.dim} dimensions, got vectors of {vectors.shape[1]}",
             expected={"space": name, "dim": space.dim, "fingerprint": space.fingerprint},
             got={"dim": vectors.shape[1]},
+        )
+
+
+def check_known(name: str, ids: list[str], known: set[str]) -> None:
+    unknown = [id_ for id_ in ids if id_ not in known]
+    if unknown:
+        raise InvalidInput(
+            f"space {name!r} has no anchor {unknown[0]!r}; {len(unknown)} of {len(ids)} are unknown: "
+            "put them into the space first, or leave them out",
+            unknown=unknown[:NAMED],
         )
 
 

@@ -91,17 +91,25 @@ class Stitching:
 
         NotFound, WrongDimension, InvalidInput, InvalidVectors, OverLimit, and what `Translators.between` raises.
         """
-        record, head = self.heads.steady(name, lambda record: (record, self.heads.of(record)))
+        record, head = self.head(name)
         check_width(source, Space.of(self.spaces.get(source)), vectors)
         check_size((len(vectors), *head.shape), self.max_outputs)
         route = self.route(source, record, translator)
+        return Stitched(record, self.outputs(record, head, source, vectors, route), route)
+
+    def head(self, name: str) -> tuple[Record, Head]:
+        """NotFound."""
+        return self.heads.steady(name, lambda record: (record, self.heads.of(record)))
+
+    def outputs(self, record: Record, head: Head, source: str, vectors: Vectors, route: Route | None) -> Tensor:
+        """vectors (n, d1) of `source` -> (n, *shape). InvalidVectors, and what `RelativeCodes.of` raises."""
         if relative := record.value["relative"]:
-            y = self.codes.of(source, vectors, RelativeSpec(**relative))
+            x = self.codes.of(source, vectors, RelativeSpec(**relative))
         else:
-            y = torch.from_numpy(vectors)
-        outputs = self.run(head, y, route)
+            x = torch.from_numpy(vectors)
+        outputs = self.run(head, x, route)
         check_finite(outputs)
-        return Stitched(record, outputs, route)
+        return outputs
 
     def route(self, source: str, head: Record, translator: str | None = None) -> Route | None:
         """From `source` to the head; None if there is nothing to translate."""

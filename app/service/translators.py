@@ -27,6 +27,8 @@ from models.artifact import Artifact
 from models.base import LEAST_ANCHORS
 from models.errors import TooFewAnchors
 from models.estimate import Report, estimate
+from models.maps import Map
+from models.refit import crossed, method_of
 
 ARTIFACTS = 64  # kept in memory
 
@@ -151,6 +153,23 @@ class Translators(Resources):
         check_length(translated.numpy())
         trust = route.confidence(x).numpy() if confidence else None
         return Translation(translated.numpy(), route, trust)
+
+    def crossed(self, record: Record) -> dict[str, Map]:
+        """By the id of every anchor it was fitted on, a map that was fitted without that one.
+
+        None of what was not paired by ids, all of them. NotFound, TooFewAnchors.
+        """
+        spec, report = record.value["spec"], record.value["report"]
+        if spec["pairing"]["method"] != "ids" or spec["selection"]:
+            return {}
+        source, target = map(self.spaces.anchors, pair_of(record))
+        pairs = paired(Side(source), Side(target), Pairing(), None).pairs
+        x, y = torch.from_numpy(pairs.source), torch.from_numpy(pairs.target)
+        kept = torch.tensor([id_ not in report["suspicious"] for id_ in pairs.ids])
+        head = Purpose.of(record).head
+        method = method_of(report, self.heads.of(self.heads.get(head)) if head else None)
+        maps, fold_of = crossed(method, x, y, kept, spec["seed"])
+        return {id_: maps[fold] for id_, fold in zip(pairs.ids, fold_of.tolist(), strict=True)}
 
     def reverse_of(self, record: Record) -> Record | None:
         """The best translator of the opposite direction, if there is one."""

@@ -22,7 +22,13 @@ IMAGES = "fashion_mnist"  # the file whose test rows begin with those of the dec
 LABELLED = 2000  # train rows of the target, at most, that a relative head is fitted on
 CODES = {
     "relative cosine": {"similarity": "cosine", "before": "none", "after": "none"},  # Moschella et al. 2023
-    "relative best": {"similarity": "cosine", "before": "whitened", "shrinkage": 0.7, "after": "whitened"},
+    "relative best": {
+        "similarity": "cosine",
+        "before": "whitened",
+        "shrinkage": 0.5,
+        "after": "whitened",
+        "penalty": 0.3,
+    },
 }
 
 

@@ -1,99 +1,27 @@
 """Heads and what they make of vectors, over the wire."""
 
-from base64 import b64decode
 from collections import Counter
 from typing import Annotated, Any, Self
 
-import torch
-from pydantic import (
-    BaseModel,
-    BeforeValidator,
-    Field,
-    InstanceOf,
-    JsonValue,
-    StringConstraints,
-    WithJsonSchema,
-    model_validator,
-)
-from safetensors import SafetensorError
-from safetensors.torch import load
+from pydantic import BaseModel, Field, JsonValue, model_validator
 
-from app.api.codecs.json import array_of
+from app.api.schemas.arrays import Array, Base64, Tensors
 from app.api.schemas.base import In, Name, ResourceOut, Vectors
+from app.api.schemas.examples import EvaluationOut, FitOut, Label
 from app.api.schemas.relative import CodesOut, HeadCodesIn
-from app.onnx.head import OnnxHead
-from app.service.heads import HeadSpec
+from app.service.heads import KINDS, HeadSpec
 from app.service.relative import RelativeSpec
 from app.store import Record
-from models.heads import ACTIVATIONS, HEADS
+from models.heads import ACTIVATIONS
 from models.layers import LAYERS
 
-ARRAY = {
-    "anyOf": [
-        {"type": "array", "items": {}, "description": "numbers in nested lists, of any rank"},
-        {
-            "type": "object",
-            "properties": {
-                "base64": {"type": "string", "description": "the numbers, little-endian"},
-                "dtype": {"enum": ["<f2", "<f4", "<f8"], "default": "<f4"},
-                "shape": {"type": "array", "items": {"type": "integer", "minimum": 1}},
-            },
-            "required": ["base64", "shape"],
-        },
-    ]
-}
-
-
-def tensor_of(value: Any) -> torch.Tensor:
-    """ValueError."""
-    return torch.from_numpy(array_of(value))
-
-
-def bytes_of(value: Any) -> bytes:
-    """ValueError."""
-    if not isinstance(value, str):
-        raise ValueError(f"this is a file in base64, got {value!r:.40}")
-    return b64decode(value, validate=True)
-
-
-def tensors_of(value: Any) -> dict[str, torch.Tensor]:
-    """From a safetensors file in base64, or from arrays by name. ValueError."""
-    if isinstance(value, dict):
-        return {name: tensor_of(array) for name, array in value.items()}
-    if not isinstance(value, str):
-        raise ValueError(f"tensors are a safetensors file in base64, or arrays by name, got {value!r:.40}")
-    try:
-        return {name: tensor.float() for name, tensor in load(b64decode(value, validate=True)).items()}
-    except SafetensorError as error:
-        raise ValueError(f"the text is not a safetensors file in base64: {error}") from error
-
-
-Array = Annotated[InstanceOf[torch.Tensor], BeforeValidator(tensor_of), WithJsonSchema(ARRAY)]
-Tensors = Annotated[
-    InstanceOf[dict[str, torch.Tensor]],
-    BeforeValidator(tensors_of),
-    WithJsonSchema(
-        {
-            "anyOf": [
-                {"type": "string", "contentEncoding": "base64", "description": "a safetensors file"},
-                {"type": "object", "additionalProperties": ARRAY},
-            ]
-        }
-    ),
-]
-Base64 = Annotated[
-    InstanceOf[bytes],
-    BeforeValidator(bytes_of),
-    WithJsonSchema({"type": "string", "contentEncoding": "base64"}),
-]
-Label = Annotated[str, StringConstraints(min_length=1, max_length=512)]
 COMMON = ("kind", "space", "relative", "activation", "labels")
 
 
 class HeadIn(In):
     """A decoder of the vectors of `space`, or of `relative` codes. What else it is made of, its `kind` says."""
 
-    kind: Annotated[str, Field(json_schema_extra={"enum": [*HEADS, OnnxHead.kind]})]
+    kind: Annotated[str, Field(json_schema_extra={"enum": list(KINDS)})]
     space: Name | None = None
     relative: HeadCodesIn | None = None
     activation: Annotated[str, Field(json_schema_extra={"enum": list(ACTIVATIONS)})] = "none"
@@ -143,7 +71,10 @@ class StitchIn(In):
 
 
 class HeadOut(ResourceOut):
-    """`shape` is that of the output for one vector."""
+    """`shape` is that of the output for one vector. `fit` tells of a head that was fitted here.
+
+    `evaluations` has the last one of each space.
+    """
 
     kind: str
     space: str | None
@@ -153,6 +84,8 @@ class HeadOut(ResourceOut):
     dim: int
     shape: list[int]
     parameters: dict[str, JsonValue]
+    fit: FitOut | None
+    evaluations: dict[str, EvaluationOut]
 
     @classmethod
     def of(cls, record: Record, **more: Any) -> Self:

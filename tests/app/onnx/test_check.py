@@ -33,6 +33,11 @@ def test_a_graph_that_hangs_together_badly(onnx_model):
     refused(onnx_model([helper.make_node("Nothing", ["x"], ["y"])]), "no valid ONNX model: .*Nothing")
 
 
+def test_names_that_are_no_text(onnx_model):
+    model = onnx_model([helper.make_node("Neg", ["x"], ["y"])]).SerializeToString()
+    refused(model.replace(b"Neg", b"\xbc\xbd\xbe"), "no valid ONNX model: .*codec")
+
+
 @pytest.mark.parametrize(
     ("kind", "shape", "shown"),
     [

@@ -1,0 +1,200 @@
+"""How good a head's answers are: on its own space, on others, and without translation."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
+
+import torch
+from torch import Tensor
+from torch.nn.functional import pad
+
+from app.errors import InvalidInput, OverLimit
+from app.service.examples import Examples, Truth, places
+from app.service.heads import Heads
+from app.service.outputs import check_finite
+from app.service.routes import Route, pair_of
+from app.service.spaces import Spaces
+from app.service.stitching import Stitched, Stitching
+from app.service.translators import Translators
+from app.store import Record
+from app.store.base import now
+from app.store.rows import Vectors
+from models.grades import Grades, of_labels, of_values
+from models.heads import Head
+from models.maps import Map
+
+LEAST_ITEMS, MOST_ITEMS = 2, 10_000  # a sample of the most says what more would
+FEW = 30  # items below which an interval is rough
+
+Grade = Callable[[Tensor], Grades]  # of outputs (n, *shape)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """Figures of the same items; None where there is nothing to measure."""
+
+    space: str
+    items: int
+    native: Grades | None  # in the head's own space
+    stitched: Grades | None  # translated
+    relative: Grades | None  # by the relative codes of another space than the head was fitted in
+    unstitched: Grades | None  # cut or padded with zeros to the head's width
+    retention: float | None  # accuracy or R² of stitched or relative, as a share of native
+    path: list[str]
+    cross_fitted: int  # items that are anchors, each translated by a map that was fitted without it
+    warnings: list[str]
+    at: str
+
+
+class Evaluations:
+    """Of heads; the last one of every space is kept with the head."""
+
+    def __init__(self, spaces: Spaces, heads: Heads, translators: Translators, stitching: Stitching) -> None:
+        self.spaces, self.heads, self.translators, self.stitching = spaces, heads, translators, stitching
+
+    def evaluate(self, name: str, of: Examples, translator: str | None) -> Evaluation:
+        """NotFound, InvalidInput, OverLimit, Conflict, and what `Stitching.stitch` raises."""
+        check_number(len(of))
+        record, head = self.stitching.head(name)
+        grade = grading(record, of.truth)
+        route = self.stitching.route(of.space, record, translator)
+        crossed = self._crossed(route, of.ids) if route else {}
+        figures = {
+            "native": self._native(record, head, of, grade),
+            "stitched": grade(self._stitched(head, of, route, crossed)) if route else None,
+            "relative": self._relative(record, head, of, grade),
+            "unstitched": grade(unstitched(head, of.vectors)) if route else None,
+        }
+        evaluation = Evaluation(
+            space=of.space,
+            items=len(of),
+            **figures,
+            retention=retention(figures),
+            path=[step.name for step in route.steps] if route else [],
+            cross_fitted=len(crossed),
+            warnings=[*self._warnings(record, of, route, crossed)],
+            at=now(),
+        )
+        self.heads.keep(record, of.space, asdict(evaluation))
+        return evaluation
+
+    def _native(self, record: Record, head: Head, of: Examples, grade: Grade) -> Grades | None:
+        """Where every item has a vector in the head's own space."""
+        home = home_of(record)
+        if home is None or not (of.space == home or self._missing(home, of) == 0):
+            return None
+        vectors = of.vectors if of.space == home else self.spaces.anchors(home).rows(of.ids or [])
+        return grade(self.stitching.outputs(record, head, home, vectors, None))
+
+    def _relative(self, record: Record, head: Head, of: Examples, grade: Grade) -> Grades | None:
+        if record.value["relative"] is None or of.space == home_of(record):
+            return None
+        return grade(self.stitching.outputs(record, head, of.space, of.vectors, None))
+
+    def _stitched(self, head: Head, of: Examples, route: Route, crossed: Mapping[str, Map]) -> Tensor:
+        """Items that are anchors by the maps that did not see them, all others as they always are."""
+        x = torch.from_numpy(of.vectors)
+        if not crossed:
+            outputs = self.stitching.run(head, x, route)
+        else:
+            translated = route(x)
+            for step in set(crossed.values()):
+                rows = [row for row, id_ in enumerate(of.ids or []) if crossed.get(id_) is step]
+                translated[rows] = step(x[rows])
+            outputs = head(translated)
+        check_finite(outputs)
+        return outputs
+
+    def _crossed(self, route: Route, ids: list[str] | None) -> dict[str, Map]:
+        """Of the items that its one translator was fitted on."""
+        if len(route.steps) > 1 or not ids or not self._shared(route.steps[0]).intersection(ids):
+            return {}
+        crossed = self.translators.crossed(route.steps[0])
+        return {id_: crossed[id_] for id_ in ids if id_ in crossed}
+
+    def _shared(self, step: Record) -> set[str]:
+        source, target = (set(self.spaces.anchors(space).ids) for space in pair_of(step))
+        return source & target
+
+    def _missing(self, space: str, of: Examples) -> int:
+        """Items without a vector in the space."""
+        return len(of) - len(set(self.spaces.anchors(space).ids).intersection(of.ids or []))
+
+    def _warnings(
+        self, record: Record, of: Examples, route: Route | None, crossed: Mapping[str, Map]
+    ) -> list[str]:
+        """What a reader of the figures should not overlook."""
+        ids, home = set(of.ids or []), home_of(record)
+        fitted_on = set().union(*(self._shared(step) for step in route.steps)) if route else set()
+        leaked = len(ids & (fitted_on - set(crossed)))
+        described = len(ids.intersection((record.value["relative"] or {"anchors": []})["anchors"]))
+        findings = {
+            f"only {len(of)} items: the intervals are rough": len(of) < FEW,
+            f"{leaked} of the {len(of)} items are anchors that the translation was fitted on, which flatters it: "
+            "give vectors of other items": leaked > 0,
+            f"{described} of the {len(of)} items are anchors of the head's relative codes": described > 0,
+            "the head was fitted here and may have seen these items: what it says of others is less good": (
+                record.value["fit"] is not None and of.ids is not None
+            ),
+            f"no native figures: {home!r} does not have all of the items": (
+                home not in (None, of.space) and of.ids is not None and self._missing(str(home), of) > 0
+            ),
+            "anchors or the head have changed since the translation was fitted": route is not None and route.stale,
+        }
+        return [text for text, found in findings.items() if found]
+
+
+def home_of(record: Record) -> str | None:
+    """The space that a head is of; of a relative one that it was fitted in, if it was fitted here."""
+    home: str | None = record.value["space"] or (record.value["fit"] or {}).get("space")
+    return home
+
+
+def grading(record: Record, truth: Truth) -> Grade:
+    """What compares a head's outputs with the truth. InvalidInput."""
+    labels, shape = record.value["labels"], tuple(record.value["shape"])
+    if (labels is None) == isinstance(truth, list):
+        wanted = "labels" if labels else "values"
+        raise InvalidInput(
+            f"head {record.name!r} answers with {wanted}: give the true {wanted} of the items", expected=wanted
+        )
+    if isinstance(truth, list):
+        numbers = places(truth, labels)
+        return lambda outputs: of_labels(Stitched(record, outputs, None).scores.argmax(1), numbers)
+    values = truth[:, None] if truth.ndim == 1 and shape == (1,) else truth
+    if tuple(values.shape[1:]) != shape:
+        raise InvalidInput(
+            f"head {record.name!r} gives values of shape {list(shape)} for an item, got {list(values.shape[1:])}",
+            expected=list(shape),
+            got=list(values.shape[1:]),
+        )
+    return lambda outputs: of_values(outputs, values)
+
+
+def unstitched(head: Head, vectors: Vectors) -> Tensor:
+    """As they are, cut or padded with zeros. InvalidVectors."""
+    x = torch.from_numpy(vectors)[:, : head.dim]
+    outputs = head(pad(x, (0, head.dim - x.shape[1])))
+    check_finite(outputs)
+    return outputs
+
+
+def retention(figures: Mapping[str, Grades | None]) -> float | None:
+    """None without native figures, or where these say that nothing is known."""
+    native, here = figures["native"], figures["stitched"] or figures["relative"]
+    if native is None or here is None:
+        return None
+    name = "accuracy" if "accuracy" in native else "r2"
+    return here[name].mean / native[name].mean if native[name].mean > 0 else None
+
+
+def check_number(items: int) -> None:
+    if items > MOST_ITEMS:
+        raise OverLimit(
+            f"an evaluation reads at most {MOST_ITEMS} items, got {items}: a sample says as much",
+            limit=MOST_ITEMS,
+            got=items,
+        )
+    if items < LEAST_ITEMS:
+        raise InvalidInput(
+            f"an evaluation needs at least {LEAST_ITEMS} items, got {items}", expected=LEAST_ITEMS, got=items
+        )

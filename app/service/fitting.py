@@ -1,0 +1,75 @@
+"""Heads that are fitted here, on labelled vectors of a space or on their relative codes."""
+
+import threading
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+from threadpoolctl import threadpool_limits
+
+from app.errors import InvalidInput, OverLimit
+from app.service.examples import Examples, Truth, places
+from app.service.heads import Heads, HeadSpec
+from app.service.relative import RelativeCodes, RelativeSpec
+from app.store import Record
+from models.fitting import Classification, HeadReport, Regression, Task, fit_head
+from models.heads import LinearHead
+
+MOST_LABELS = 1000
+
+
+@dataclass(frozen=True)
+class Fit:
+    """Where a head learned what it answers, and its held-out figures."""
+
+    space: str
+    report: HeadReport
+
+    def to_value(self) -> dict[str, Any]:
+        return {"space": self.space, **asdict(self.report)}
+
+
+class Fitting:
+    """Fits take turns: the threads of BLAS, which such small products do not pay for, are the process's."""
+
+    def __init__(self, heads: Heads, codes: RelativeCodes) -> None:
+        self.heads, self.codes = heads, codes
+        self._turn = threading.Lock()
+
+    def fit(
+        self, name: str, of: Examples, relative: RelativeSpec | None, if_match: str | None
+    ) -> tuple[Record, bool]:
+        """NotFound, InvalidInput, OverLimit, TooFewAnchors, and what `RelativeCodes.of` and `Heads.put` raise."""
+        labels = sorted(set(of.truth)) if isinstance(of.truth, list) else None
+        task = task_of(of.truth)
+        x = self.codes.of(of.space, of.vectors, relative) if relative else torch.from_numpy(of.vectors)
+        with self._turn, threadpool_limits(1, "blas"):
+            head, report = fit_head(x, task)
+        spec = HeadSpec(LinearHead.kind, None if relative else of.space, relative, head.activation, labels)
+        return self.heads.put_made(name, spec, head, if_match, Fit(of.space, report).to_value())
+
+
+def task_of(truth: Truth) -> Task:
+    """InvalidInput, OverLimit."""
+    if isinstance(truth, list):
+        labels = sorted(set(truth))
+        check_labels(labels)
+        return Classification(places(truth, labels), len(labels))
+    if truth.ndim > 2:
+        raise InvalidInput(
+            f"a linear head gives a number or a row of them for an item, got the shape {list(truth.shape[1:])}",
+            expected=["c"],
+            got=list(truth.shape[1:]),
+        )
+    return Regression(truth.reshape(len(truth), -1))
+
+
+def check_labels(labels: list[str]) -> None:
+    if len(labels) < 2:
+        raise InvalidInput(
+            f"a classifier tells at least 2 labels apart, got {labels}", expected=2, got=len(labels)
+        )
+    if len(labels) > MOST_LABELS:
+        raise OverLimit(
+            f"a fit takes at most {MOST_LABELS} labels, got {len(labels)}", limit=MOST_LABELS, got=len(labels)
+        )
