@@ -51,7 +51,7 @@ def one(name, **parameters):
 
 # What codes see
 
-CHANGES = ["rotation", "scale", "shift", "order", "invertible"]
+KINDS = ["rotation", "scale", "shift", "order", "invertible"]  # of change
 INVARIANCES = {  # centred: a rotation, a scale, a shift, another order of the dimensions, an invertible map
     "cosine": (True, True, True, True, False),
     "angular": (True, True, True, True, False),
@@ -65,24 +65,6 @@ INVARIANCES = {  # centred: a rotation, a scale, a shift, another order of the d
 }
 
 
-@pytest.fixture
-def change(normal):
-    """change(kind, d): a function of (n, d) vectors, the same for all of them."""
-
-    def make(kind, d):
-        rotation, shift, order = torch.linalg.qr(normal(d, d))[0], normal(d), normal(d).argsort()
-        invertible = rotation * torch.logspace(-1, 1, d, dtype=torch.float64)
-        return {
-            "rotation": lambda x: x @ rotation,
-            "scale": lambda x: 7.3 * x,
-            "shift": lambda x: x + shift,
-            "order": lambda x: x[:, order],
-            "invertible": lambda x: x @ invertible,
-        }[kind]
-
-    return make
-
-
 def differs(kind, change, normal, **parameters):
     x, anchors, changed = normal(30, 6), normal(20, 6) + 1, change(kind, 6)
     before, after = codes(x, anchors, **parameters), codes(changed(x), changed(anchors), **parameters)
@@ -94,9 +76,9 @@ def test_every_similarity_says_what_it_sees():
 
 
 @each_similarity
-@pytest.mark.parametrize("kind", CHANGES)
+@pytest.mark.parametrize("kind", KINDS)
 def test_centred_codes_see_no_shift_and_the_rest_as_before(name, kind, change, normal):
-    expected = INVARIANCES[name][CHANGES.index(kind)]
+    expected = INVARIANCES[name][KINDS.index(kind)]
     assert differs(kind, change, normal, **one(name)) == (not expected, expected)
 
 
@@ -106,7 +88,7 @@ def test_codes_that_are_not_centred_see_a_shift(name, change, normal):
 
 
 @each_similarity
-@pytest.mark.parametrize("kind", CHANGES)
+@pytest.mark.parametrize("kind", KINDS)
 def test_fully_whitened_codes_see_no_invertible_map_but_those_of_axes(name, kind, change, normal):
     seen = name in AXES and kind in ("rotation", "invertible")
     assert differs(kind, change, normal, **one(name, before="whitened", shrinkage=0.0)) == (seen, not seen)

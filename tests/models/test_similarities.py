@@ -24,6 +24,7 @@ def codes(name, x, anchors):
 
 # What a similarity sees
 
+KINDS = ["rotation", "scale", "shift", "order", "invertible"]  # of change
 INVARIANCES = {  # a rotation, a scale, a shift, another order of the dimensions, an invertible map
     "cosine": (True, True, False, True, False),
     "angular": (True, True, False, True, False),
@@ -35,25 +36,6 @@ INVARIANCES = {  # a rotation, a scale, a shift, another order of the dimensions
     "geodesic": (True, False, True, True, False),
     "basis": (True, True, False, True, True),
 }
-CHANGES = ["rotation", "scale", "shift", "order", "invertible"]
-
-
-@pytest.fixture
-def change(normal):
-    """change(kind, d): a function of (n, d) vectors, the same for all of them."""
-
-    def make(kind, d):
-        rotation, shift, order = torch.linalg.qr(normal(d, d))[0], normal(d), normal(d).argsort()
-        invertible = rotation * torch.logspace(-1, 1, d, dtype=torch.float64)
-        return {
-            "rotation": lambda x: x @ rotation,
-            "scale": lambda x: 7.3 * x,
-            "shift": lambda x: x + shift,
-            "order": lambda x: x[:, order],
-            "invertible": lambda x: x @ invertible,
-        }[kind]
-
-    return make
 
 
 def test_every_similarity_says_what_it_sees():
@@ -61,11 +43,11 @@ def test_every_similarity_says_what_it_sees():
 
 
 @each_similarity
-@pytest.mark.parametrize("kind", CHANGES)
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_similarity_sees_what_it_should_and_nothing_else(name, kind, change, normal):
     x, anchors, changed = normal(30, 6), normal(20, 6), change(kind, 6)
     before, after = codes(name, x, anchors), codes(name, changed(x), changed(anchors))
-    if INVARIANCES[name][CHANGES.index(kind)]:
+    if INVARIANCES[name][KINDS.index(kind)]:
         torch.testing.assert_close(after, before)
     else:
         assert (after - before).abs().amax() > 1e-3
