@@ -2,9 +2,12 @@
 
 import logging
 from dataclasses import dataclass
+from pathlib import Path
 
 from app.errors import ServiceError, StoreUnavailable
+from app.index import Owner, gpu, gpus, searched
 from app.service.collections import Collections
+from app.service.indexing import Indexing
 from app.service.search import Search
 from app.service.spaces import Spaces
 from app.service.translators import Translators
@@ -30,7 +33,11 @@ class Services:
     def over(cls, store: Store, settings: Settings) -> "Services":
         spaces = Spaces(store, settings.max_dim)
         translators = Translators(store, spaces)
-        collections = Collections(store, spaces, translators, settings.max_payload_bytes)
+        indexing = Indexing(
+            Path(settings.index_folder) if settings.index_folder else None,
+            Owner(gpu(), searched) if gpus() else None,
+        )
+        collections = Collections(store, spaces, translators, indexing, settings.max_payload_bytes)
         search = Search(collections, settings.max_k, settings.max_hits)
         return cls(settings, store, spaces, translators, collections, search)
 
@@ -60,3 +67,9 @@ class Services:
         except StoreUnavailable as error:
             return {"store": str(error), "index": self.loading}
         return {"store": "ok", "index": self.loading}
+
+    @property
+    def warnings(self) -> list[str]:
+        """What works, and not as it should."""
+        owner = self.collections.indexing.owner
+        return [*self.collections.faults, *(owner.warnings if owner else ())]
