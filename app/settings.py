@@ -14,6 +14,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="ANCHORAGE_", frozen=True, extra="forbid")
 
     store: str = Field("sqlite:///data/anchorage.db", description="URL: sqlite:///path, redis://host:port/db")
+    index_folder: str = Field("", description="where built indexes are saved; none: built anew at every start")
     host: str = Field("127.0.0.1", description="address to bind; anything but loopback needs keys")
     port: int = Field(8080, ge=0, le=65535, description="port to bind; 0 takes a free one")
     keys: Annotated[tuple[str, ...], NoDecode] = Field(

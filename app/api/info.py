@@ -27,8 +27,9 @@ async def livez() -> dict[str, str]:
 
 @router.get("/readyz", responses={503: {"description": "not ready; `checks` says why"}})
 def readyz(services: ServicesDep) -> JSONResponse:
-    """The store answers and the indexes are loaded."""
+    """The store answers and the collections are loaded; `warnings` are of what works, and not as it should."""
     checks = services.checks()
     ready = all(check == "ok" for check in checks.values())
-    body: dict[str, Any] = {"status": "ok" if ready else "unavailable", "checks": checks}
+    status = "ok" if ready else "unavailable"
+    body: dict[str, Any] = {"status": status, "checks": checks, "warnings": services.warnings}
     return JSONResponse(body, 200 if ready else 503)

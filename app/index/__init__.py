@@ -1,10 +1,13 @@
 """Vectors in memory, and the ways in which they are searched."""
 
+from app.index.approximation import Approximation
 from app.index.base import LONGEST, METRICS, Index, Mask, Ranking, Slots, Vectors, overlong
-from app.index.faiss import INDEXES, gpus
+from app.index.faiss import INDEXES, gpu, gpus, searched
 from app.index.faiss import VERSION as FAISS_VERSION
 from app.index.index import SCORES, TableIndex
 from app.index.oracle import NumpyIndex
+from app.index.owner import Owner
+from app.index.saved import Saved
 from app.index.scored import Scored
 from app.index.scoring import SCORINGS
 from app.index.searcher import AUTO, Searcher, chosen
@@ -18,10 +21,13 @@ __all__ = [
     "METRICS",
     "SCORES",
     "SCORINGS",
+    "Approximation",
     "Index",
     "Mask",
     "NumpyIndex",
+    "Owner",
     "Ranking",
+    "Saved",
     "Scored",
     "Searcher",
     "Slots",
@@ -29,6 +35,8 @@ __all__ = [
     "Vectors",
     "View",
     "chosen",
+    "gpu",
     "gpus",
     "overlong",
+    "searched",
 ]

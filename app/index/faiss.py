@@ -1,6 +1,6 @@
 """FAISS: codes of vectors, searched approximately. The only file that knows it."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from math import isqrt
 from typing import Any, Self
 
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.index.base import Mask, Slots, Vectors
+from app.index.owner import MOST, Held, Owner
 from app.index.scoring import unit
 
 VERSION: str = faiss.__version__
@@ -42,6 +43,7 @@ class Codes:
     def __init__(self, index: Any, scale: float, length: float) -> None:
         self.index = index
         self.scale, self.length = scale, length  # scale so that half precision holds them; length 0 for none
+        self.held: Held | None = None  # by the owner of a device
 
     @classmethod
     def learned(cls, kind: str, sample: Vectors, points: int, products: bool) -> Self:
@@ -74,6 +76,11 @@ class Codes:
     def __len__(self) -> int:
         return int(self.index.ntotal)
 
+    def move_to(self, owner: Owner) -> None:
+        """Its device, where it is a kind that such have."""
+        if not isinstance(self.index, faiss.IndexHNSW):
+            self.held = owner.hold(self.index)
+
     def copy(self) -> "Codes":
         return Codes(untyped.clone_index(self.index), self.scale, self.length)
 
@@ -85,9 +92,10 @@ class Codes:
         queries = asked * np.float32(self.scale)
         if self.length:  # that of a query matters to how near lists are, and to nothing else
             queries = np.column_stack([unit(asked) * np.float32(self.length), np.zeros(len(asked), np.float32)])
-        k, only = int(min(k, len(self))), parameters(self.index, effort, wanted)
-        places: Slots = self.index.search(single(queries), k, params=only)[1]
-        return places
+        queries, k = single(queries), min(k, len(self))
+        if self.held and wanted is None and max(k, effort) <= MOST:
+            return self.held.search(queries, k, effort)
+        return searched(self.index, queries, k, effort, wanted)
 
     @property
     def efforts(self) -> list[int]:
@@ -102,6 +110,11 @@ class Codes:
             squares = np.einsum("nw,nw->n", rows, rows)
             rows = np.column_stack([rows, np.sqrt((self.length**2 - squares).clip(0))])
         return single(rows)
+
+
+def searched(index: Any, queries: Vectors, k: int, effort: int, wanted: Mask | None = None) -> Slots:
+    places: Slots = index.search(queries, int(k), params=parameters(index, effort, wanted))[1]
+    return places
 
 
 def single(rows: Vectors) -> Vectors:
@@ -121,12 +134,20 @@ def doubling(first: int, last: int) -> list[int]:
 
 
 def parameters(index: Any, effort: int, wanted: Mask | None) -> Any:
+    """None for those that an index has anyway."""
     selected = {} if wanted is None else {"sel": untyped.IDSelectorBitmap(np.packbits(wanted, bitorder="little"))}
-    if isinstance(index, faiss.IndexIVF):
+    if hasattr(index, "nprobe"):
         return untyped.SearchParametersIVF(nprobe=effort, **selected)
     if isinstance(index, faiss.IndexHNSW):
         return untyped.SearchParametersHNSW(efSearch=effort, **selected)
-    return untyped.SearchParameters(**selected)
+    return untyped.SearchParameters(**selected) if selected else None
+
+
+def gpu() -> Callable[[Any], Any]:
+    """Copies an index to the first GPU, a flat one in half precision."""
+    resources, options = untyped.StandardGpuResources(), untyped.GpuClonerOptions()
+    options.useFloat16 = True
+    return lambda index: untyped.index_cpu_to_gpu(resources, 0, index, options)
 
 
 def gpus() -> int:

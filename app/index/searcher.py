@@ -1,8 +1,6 @@
 """One way of searching a table: exactly, or by an approximation and an exact search of what it does not cover."""
 
-from collections.abc import Callable
 from dataclasses import dataclass, replace
-from functools import partial
 
 import numpy as np
 
@@ -17,7 +15,7 @@ FEW = 10_000  # points among which an exact search is as fast
 BEHIND = 4096  # points without a code before an approximation grows, or one
 ONE_IN = 64  # of so many
 OUTGROWN = 4  # times the points that it was made for
-AUTO, DEFAULT = "auto", "ivf_sq8"
+AUTO = "auto"
 LARGE = 20_000  # points from which auto approximates
 SOME = 1_000  # points from which what was asked for by name does
 
@@ -53,8 +51,12 @@ class Coverage:
         """(m, c), -1 for none: of the points without a code all that may be among the k nearest."""
         rest = self.rest if wanted is None else self.rest & wanted
         coded = self.coded if wanted is None else self.coded & wanted
-        every = wanted is None and self.known == self.codes
-        near = self.approximation.candidates(view, queries, k, None if every else coded)
+        approximation, whole = self.approximation, self.known == self.codes
+        # a device takes no mask: it is asked for more, and what is gone is left out here
+        unmasked = wanted is None and (whole or approximation.codes.held is not None)
+        most = k if whole or not unmasked else k * self.codes // max(self.known, 1)
+        near = approximation.candidates(view, queries, most, None if unmasked else coded)
+        near = near if whole else np.where((near >= 0) & coded[near], near, -1)
         return np.hstack([near, view.candidates(queries, k + MARGIN, rest)]) if self.behind else near
 
 
@@ -105,13 +107,16 @@ class Searcher:
             return self.table.count > 0
         return coverage.behind > max(BEHIND, coverage.known // ONE_IN)
 
-    def step(self, kind: str) -> Callable[[], Approximation]:
-        """How to come by it: to be called while others search and write."""
-        coverage = self._covers(self.view)
-        view = replace(self.view, taken=self.table.taken.copy(), written=self.table.written.copy())
+    def snapshot(self) -> View:
+        """That what is written later leaves as it is."""
+        return replace(self.view, taken=self.table.taken.copy(), written=self.table.written.copy())
+
+    def improved(self, kind: str, view: View) -> Approximation:
+        """What is due, from a snapshot, while others search and write."""
+        coverage = Coverage.of(self.approximation, view) if self.approximation else None
         if coverage is None or not coverage.suits(kind):
-            return partial(Approximation.built, kind, view, view.taken.nonzero()[0])
-        return partial(coverage.approximation.grown, view, coverage.rest.nonzero()[0])
+            return Approximation.built(kind, view, view.taken.nonzero()[0])
+        return coverage.approximation.grown(view, coverage.rest.nonzero()[0])
 
     def _covers(self, view: View) -> Coverage | None:
         """Worked out after a change."""
@@ -128,7 +133,9 @@ def fitted(mask: Mask, size: int) -> Mask:
     return mask[:size] if len(mask) >= size else np.pad(mask, (0, size - len(mask)))
 
 
-def chosen(wanted: str, points: int, approximate: bool) -> str:
+def chosen(wanted: str, points: int, approximate: bool = False, device: bool = False) -> str:
     """The kind for so many points; one that is there stays until half of them are gone."""
     least = (LARGE if wanted == AUTO else SOME) // (2 if approximate else 1)
-    return "exact" if points < least else DEFAULT if wanted == AUTO else wanted
+    if points < least:
+        return "exact"
+    return wanted if wanted != AUTO else "flat_fp16" if device else "ivf_sq8"

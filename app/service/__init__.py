@@ -2,8 +2,10 @@
 
 import logging
 from dataclasses import dataclass
+from pathlib import Path
 
 from app.errors import ServiceError, StoreUnavailable
+from app.index import Owner, gpu, gpus, searched
 from app.onnx.description import Limits
 from app.onnx.head import OnnxHead, OnnxHeads
 from app.onnx.runner import Runner
@@ -11,6 +13,7 @@ from app.service.collections import Collections
 from app.service.evaluation import Evaluations
 from app.service.fitting import Fitting
 from app.service.heads import Heads
+from app.service.indexing import Indexing
 from app.service.relative import RelativeCodes
 from app.service.search import Search
 from app.service.spaces import Spaces
@@ -48,7 +51,11 @@ class Services:
         onnx = Runner(limits)
         heads = Heads(store, spaces, {**HEADS, OnnxHead.kind: OnnxHeads(onnx)})
         translators = Translators(store, spaces, heads)
-        collections = Collections(store, spaces, translators, settings.max_payload_bytes)
+        indexing = Indexing(
+            Path(settings.index_folder) if settings.index_folder else None,
+            Owner(gpu(), searched) if gpus() else None,
+        )
+        collections = Collections(store, spaces, translators, indexing, settings.max_payload_bytes)
         search = Search(collections, settings.max_k, settings.max_hits)
         codes = RelativeCodes(spaces, settings.max_outputs)
         stitching = Stitching(spaces, heads, translators, codes, settings.max_outputs)
@@ -97,3 +104,9 @@ class Services:
         except StoreUnavailable as error:
             return {"store": str(error), "index": self.loading}
         return {"store": "ok", "index": self.loading}
+
+    @property
+    def warnings(self) -> list[str]:
+        """What works, and not as it should."""
+        owner = self.collections.indexing.owner
+        return [*self.collections.faults, *(owner.warnings if owner else ())]

@@ -46,12 +46,13 @@ class Collection:
 class Collections(Resources):
     """Each rests on its space. A batch of points is one atomic write, seen by the next search."""
 
-    def __init__(self, store: Store, spaces: Spaces, translators: Translators, max_payload_bytes: int) -> None:
+    def __init__(
+        self, store: Store, spaces: Spaces, translators: Translators, indexing: Indexing, max_payload_bytes: int
+    ) -> None:
         super().__init__(store, "collection")
-        self.spaces, self.translators = spaces, translators
+        self.spaces, self.translators, self.indexing = spaces, translators, indexing
         self.max_payload_bytes = max_payload_bytes
         self._live: dict[str, Live] = {}
-        self._indexing = Indexing()
         self._opening = threading.Lock()
 
     def put(
@@ -138,6 +139,11 @@ class Collections(Resources):
         """How many points are wanted."""
         return self.opened(name)[1].count(wanted)
 
+    @property
+    def faults(self) -> list[str]:
+        """Of indexes that could not be built."""
+        return [f"collection {name!r}: {live.fault}" for name, live in list(self._live.items()) if live.fault]
+
     def index_status(self, name: str) -> IndexStatus | None:
         """None before the collection is in memory."""
         live = self._live.get(name)
@@ -152,15 +158,18 @@ class Collections(Resources):
         collection = Collection.of(record)
         with self._opening:
             live = self._live.get(record.name)
-            made_for = collection.dim, collection.metric, collection.index
-            if live is None or (live.dim, live.metric, live.kind) != made_for:
-                live = self._live[record.name] = Live(*made_for, self._indexing)
+            made_for = collection.dim, collection.metric
+            if live is None or (live.dim, live.metric) != made_for:
+                self._forget(record.name)
+                saved = self.indexing.saved(record.name, collection.metric)
+                live = self._live[record.name] = Live(*made_for, collection.index, self.indexing, saved)
+            live.choose(collection.index)
         live.catch_up(record.position, collection.log, self.blob)
         return live
 
     def delete(self, name: str, if_match: str | None) -> None:
         super().delete(name, if_match)
-        self._live.pop(name, None)
+        self._forget(name)
 
     def load(self, name: str) -> None:
         """Bring it into memory before anybody asks."""
@@ -220,6 +229,10 @@ class Collections(Resources):
         living = live.living_after(rows)
         log = collection.log.append(rows, living, self.blob)
         return self._write(name, current, replace(collection, points=living, log=log))
+
+    def _forget(self, name: str) -> None:
+        if live := self._live.pop(name, None):
+            live.forget()
 
     def _write(self, name: str, current: Record | None, collection: Collection) -> Write:
         return Write(

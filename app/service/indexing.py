@@ -2,13 +2,20 @@
 
 import threading
 from collections.abc import Callable
+from pathlib import Path
 from queue import Queue
+
+from app.index import Owner, Saved
 
 
 class Indexing:
-    """One thread, which begins with the first job. A job sees to its own failures."""
+    """One thread, which begins with the first job. A job sees to its own failures.
 
-    def __init__(self) -> None:
+    `folder` is where what was built is saved, `owner` that of the device where it is searched, if there are such.
+    """
+
+    def __init__(self, folder: Path | None = None, owner: Owner | None = None) -> None:
+        self.folder, self.owner = folder, owner
         self._jobs: Queue[Callable[[], None]] = Queue()
         self._beginning = threading.Lock()
         self._thread: threading.Thread | None = None
@@ -19,6 +26,10 @@ class Indexing:
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name="indexing", daemon=True)
                 self._thread.start()
+
+    def saved(self, name: str, metric: str) -> Saved | None:
+        """Where the index of a collection is kept."""
+        return Saved(self.folder / f"{name}.index", metric) if self.folder else None
 
     def wait(self) -> None:
         """Until every job that was asked for is done."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from app.index import AUTO, Scored, Searcher, Slots, TableIndex, Vectors, chosen
+from app.index import AUTO, Approximation, Saved, Scored, Searcher, Slots, TableIndex, Vectors, View, chosen
 from app.service.columns import Columns
 from app.service.filters import Filter
 from app.service.indexing import Indexing
@@ -51,8 +51,9 @@ class Nearest:
 
 @dataclass(frozen=True)
 class IndexStatus:
-    """`state` is exact, building (searches are exact meanwhile) or ready; recall is that of stored vectors' own
-    neighbours, which other queries miss a little more of. `points` have codes; the others are searched exactly."""
+    """`state` is exact, building (searches are exact meanwhile) or ready. `points` have codes, others are searched
+    exactly; recall is that of the neighbours of a sample of them, when it was built.
+    """
 
     kind: str
     state: str
@@ -67,8 +68,10 @@ class IndexStatus:
 class Live:
     """Slots are given out in the order of writing and never again."""
 
-    def __init__(self, dim: int, metric: str, kind: str = AUTO, indexing: Indexing | None = None) -> None:
-        self.dim, self.metric, self.kind = dim, metric, kind
+    def __init__(
+        self, dim: int, metric: str, kind: str = AUTO, indexing: Indexing | None = None, saved: Saved | None = None
+    ) -> None:
+        self.dim, self.metric, self.kind, self.saved = dim, metric, kind, saved
         self.fault: str | None = None  # that an approximate index could not be built by
         self._indexing = indexing or Indexing()
         self._turn, self._preparing = Turnstile(), threading.Lock()
@@ -115,6 +118,18 @@ class Live:
         with self._turn.shared():
             return self._nearest(self._index.by_metric, queries, k, wanted)
 
+    def choose(self, kind: str) -> None:
+        """Another kind of index."""
+        if kind != self.kind:
+            self.kind, self.fault = kind, None
+            self._tended.clear()
+
+    def forget(self) -> None:
+        """The collection is gone: nothing more is built of it."""
+        self.kind = "exact"
+        if self.saved:
+            self.saved.delete()
+
     def status(self) -> IndexStatus:
         """Of the index that searches without a translator use."""
         with self._turn.shared():
@@ -123,7 +138,7 @@ class Live:
                 building = kind != "exact" and self.fault is None
                 return IndexStatus(kind, "building" if building else "exact", fault=self.fault)
             return IndexStatus(
-                kind,
+                near.kind,
                 "ready",
                 len(near.slots),
                 near.recall_at_10,
@@ -216,14 +231,19 @@ class Live:
 
     def _kind(self, searcher: Searcher) -> str:
         """Of index that suits as many points as there are."""
-        return chosen(self.kind, len(self._index), searcher.approximation is not None)
+        approximate, device = searcher.approximation is not None, self._indexing.owner is not None
+        return chosen(self.kind, len(self._index), approximate, device)
 
     def _tend(self) -> None:
         """Have what is due built behind the searches."""
         with self._turn.shared():
             for key in ("", *self._index.by_score):
                 searcher = self._index.searcher(key)
-                if key not in self._tended and searcher and searcher.is_due(self._kind(searcher)):
+                if searcher is None:
+                    continue
+                if (kind := self._kind(searcher)) == "exact":
+                    searcher.approximation = None
+                if key not in self._tended and searcher.is_due(kind):
                     self._tended.add(key)
                     self._indexing.ask(partial(self._improve, key))
 
@@ -235,15 +255,26 @@ class Live:
                 if searcher is None or not searcher.is_due(kind := self._kind(searcher)):
                     self._tended.discard(key)
                     return
-                step = searcher.step(kind)
+                view = searcher.snapshot()
             try:
-                approximation = step()
+                approximation = self._improved(searcher, kind, view)
             except (MemoryError, RuntimeError) as error:
                 self.fault = f"{kind} cannot be built: {error}"
                 logger.warning("an index of %d points: %s", len(self._index), self.fault)
                 return
             with self._turn.alone():
                 searcher.approximation = approximation
+
+    def _improved(self, searcher: Searcher, kind: str, view: View) -> Approximation:
+        """From the file, or built; on the device, if there is one."""
+        saved = self.saved if searcher is self._index.by_metric else None
+        loaded = saved.load(kind, view) if saved and searcher.approximation is None else None
+        approximation = loaded or searcher.improved(kind, view)
+        if saved and self.kind != "exact":
+            saved.save(approximation, view)
+        if self._indexing.owner:
+            approximation.codes.move_to(self._indexing.owner)
+        return approximation
 
     def _known(self, log: Log) -> int:
         """How many of the log's segments need not be applied again; 0 to start anew."""

@@ -17,6 +17,7 @@ READERS = {"app/settings.py", "app/demo/server.py", "app/cli.py"}
 KEYS = f"read:{'a' * 64}", f"write:{'b' * 64}"
 CHOSEN = {
     "store": ("redis://127.0.0.1:6379/3", "redis://127.0.0.1:6379/3"),
+    "index_folder": ("indexes", "indexes"),
     "host": ("::1", "::1"),
     "port": ("0", 0),
     "keys": (",".join(KEYS), KEYS),

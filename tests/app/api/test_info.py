@@ -73,7 +73,7 @@ def when_ready(client):
 
 def test_readiness_waits_for_the_indexes(client):
     ready = when_ready(client)
-    assert ready.json() == {"status": "ok", "checks": {"store": "ok", "index": "ok"}}
+    assert ready.json() == {"status": "ok", "checks": {"store": "ok", "index": "ok"}, "warnings": []}
 
 
 @pytest.fixture

@@ -28,7 +28,7 @@ class Tended(TableIndex):
     def tend(self):
         first = self.by_metric.approximation is None
         if self.by_metric.is_due(self.kind) and (first or self.state == "fresh"):
-            self.by_metric.approximation = self.by_metric.step(self.kind)()
+            self.by_metric.approximation = self.by_metric.improved(self.kind, self.by_metric.snapshot())
 
 
 @pytest.fixture
