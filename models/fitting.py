@@ -28,6 +28,7 @@ FOLDS = 5
 TRIED = 5000  # rows that choose the penalty; the head is then fitted on all
 ITERATIONS = 200
 FEW = 30  # held-out rows below which an interval is rough
+RESOLUTION = 1e-6  # spread, as a share of the largest number, below which vectors do not vary
 ABSENT = -30.0  # logit of a label that none of the rows has which a fold is fitted on
 
 Matrix = NDArray[np.float64]
@@ -142,23 +143,30 @@ class Regression(Task):
 
 
 def fit_head(x: Tensor, task: Task, seed: int = 0) -> tuple[LinearHead, HeadReport]:
-    """x (n, d), n >= 2. TooFewAnchors."""
+    """x (n, d), n >= 2. TooFewAnchors; InvalidHead where single precision does not hold it."""
     if len(x) < 2:
         raise TooFewAnchors(f"a head is fitted on at least 2 items, got {len(x)}", expected=2, got=len(x))
     x = x.double()
-    mean, spread = x.mean(0), x.std(0, correction=0).square().mean().sqrt().clamp(min=torch.finfo(x.dtype).tiny)
+    mean, spread = x.mean(0), spread_of(x)
     z = (x - mean) / spread
     rows = task.dealt(torch.randperm(len(x), generator=torch.Generator().manual_seed(seed))[:TRIED])
-    parts = min(FOLDS, len(rows))
-    fold_of = torch.arange(len(rows)) % parts
+    folds = min(FOLDS, len(rows))
+    fold_of = torch.arange(len(rows)) % folds
     answers, constants = held_out(z, task, rows, fold_of)
     losses = torch.stack([task.losses(of_penalty, rows) for of_penalty in answers])  # (penalties, m)
     penalty = PENALTIES[int(losses.mean(1).argmin())]
     weight, bias = (torch.from_numpy(part) for part in next(task.path(z.numpy(), torch.arange(len(x)), [penalty])))
     quality, baseline = task.grades(cross_fitted(answers, losses, fold_of), rows), task.grades(constants, rows)
     notes = cautions(quality, baseline, len(rows))
-    report = HeadReport(task.name, len(x), len(rows), parts, penalty, quality, baseline, notes)
-    return LinearHead(weight / spread, bias - weight @ mean / spread, task.activation), report
+    report = HeadReport(task.name, len(x), len(rows), folds, penalty, quality, baseline, notes)
+    parts = {"weight": (weight / spread).float(), "bias": (bias - weight @ mean / spread).float()}
+    return LinearHead.of_parts(task.activation, parts), report
+
+
+def spread_of(x: Tensor) -> Tensor:
+    """Root of the mean variance of the axes of x (n, d), or so much as single precision cannot tell from none."""
+    least = RESOLUTION * x.abs().max()
+    return x.std(0, correction=0).square().mean().sqrt().clamp(min=least if least > 0 else 1.0)
 
 
 def held_out(z: Tensor, task: Task, rows: Tensor, fold_of: Tensor) -> tuple[Tensor, Tensor]:

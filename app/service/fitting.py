@@ -15,7 +15,7 @@ from app.store import Record
 from models.fitting import Classification, HeadReport, Regression, Task, fit_head
 from models.heads import LinearHead
 
-MOST_LABELS = 1000
+MOST_OUTPUTS = 1000  # labels, or values of an item
 
 
 @dataclass(frozen=True)
@@ -53,7 +53,9 @@ def task_of(truth: Truth) -> Task:
     """InvalidInput, OverLimit."""
     if isinstance(truth, list):
         labels = sorted(set(truth))
-        check_labels(labels)
+        if len(labels) < 2:
+            raise InvalidInput(f"a classifier tells labels apart, got {labels} alone", expected=2, got=len(labels))
+        check_number("labels", len(labels))
         return Classification(places(truth, labels), len(labels))
     if truth.ndim > 2:
         raise InvalidInput(
@@ -61,15 +63,11 @@ def task_of(truth: Truth) -> Task:
             expected=["c"],
             got=list(truth.shape[1:]),
         )
-    return Regression(truth.reshape(len(truth), -1))
+    values = truth.reshape(len(truth), -1)
+    check_number("values of an item", values.shape[1])
+    return Regression(values)
 
 
-def check_labels(labels: list[str]) -> None:
-    if len(labels) < 2:
-        raise InvalidInput(
-            f"a classifier tells at least 2 labels apart, got {labels}", expected=2, got=len(labels)
-        )
-    if len(labels) > MOST_LABELS:
-        raise OverLimit(
-            f"a fit takes at most {MOST_LABELS} labels, got {len(labels)}", limit=MOST_LABELS, got=len(labels)
-        )
+def check_number(what: str, number: int) -> None:
+    if number > MOST_OUTPUTS:
+        raise OverLimit(f"a fit takes at most {MOST_OUTPUTS} {what}, got {number}", limit=MOST_OUTPUTS, got=number)
