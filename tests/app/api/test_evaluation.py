@@ -309,6 +309,8 @@ def test_a_stale_translation_is_a_warning(both, items, by_id, fresh):
 
 def test_the_last_evaluation_of_every_space_is_kept_with_the_head(both, items, by_id, fresh):
     both.post("/v1/heads/h/fit", json={"space": "near", "labels": by_id})
+    way = {"source": "far", "target": "near", "method": "ridge", "objective": "head", "head": "h"}
+    both.put("/v1/translators/t", json=way)
     first = evaluate(both, "h", "near", labels=by_id)
     last = evaluate(both, "h", "near", **fresh("near"))
     far = evaluate(both, "h", "far", **fresh("far"))

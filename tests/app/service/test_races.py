@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from app.errors import CorruptStore, InvalidVectors, OverLimit
-from app.service.spaces import Space
 from app.service.purposes import RECONSTRUCTION
+from app.service.spaces import Space
 from app.service.translators import Spec
 from app.store.rows import Log, Rows
 
