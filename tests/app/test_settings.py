@@ -27,8 +27,13 @@ CHOSEN = {
     "max_k": ("5", 5),
     "max_hits": ("6", 6),
     "max_payload_bytes": ("9", 9),
+    "max_outputs": ("8", 8),
     "max_requests": ("1", 1),
+    "max_model_bytes": ("10", 10),
+    "max_model_memory": ("11", 11),
+    "max_model_seconds": ("0.5", 0.5),
 }
+LIMITS = [name for name in CHOSEN if name.startswith("max_")]
 FILES = sorted(
     path.relative_to(ROOT).as_posix()
     for wing in ("app", "models", "anchors")
@@ -79,9 +84,18 @@ def test_an_option_that_is_not_given_does_not(monkeypatch: pytest.MonkeyPatch) -
     assert settings_with(port=None).port == 1
 
 
-@pytest.mark.parametrize("name", [name for name in CHOSEN if name.startswith("max_")])
-@pytest.mark.parametrize("text", ["0", "-1", "many", "", "1.5"])
-def test_a_limit_is_a_positive_whole_number(name: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("name", LIMITS)
+@pytest.mark.parametrize("text", ["0", "-1", "many", ""])
+def test_a_limit_is_a_positive_number(name: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused(name, text, monkeypatch)
+
+
+@pytest.mark.parametrize("name", [name for name in LIMITS if Settings.model_fields[name].annotation is int])
+def test_a_limit_that_counts_is_whole(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    refused(name, "1.5", monkeypatch)
+
+
+def refused(name: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(f"ANCHORAGE_{name.upper()}", text)
     with pytest.raises(ConfigurationError, match=f"ANCHORAGE_{name.upper()}"):
         settings_with()

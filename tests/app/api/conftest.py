@@ -99,6 +99,61 @@ def linked(tmp_path_factory, data):
         yield client
 
 
+class Weights(NamedTuple):
+    """What the heads of `headed` are made of."""
+
+    linear: np.ndarray  # (3, 6)
+    bias: np.ndarray  # (3,)
+    inner: np.ndarray  # (5, 6)
+    outer: np.ndarray  # (2, 5)
+    coin: np.ndarray  # (1, 6)
+    relative: np.ndarray  # (3, 8)
+    seen_by: list[str]  # (8,) the anchors of the relative head
+
+
+def put_heads(client, data):
+    """Of b: h tells three labels apart, m gives two values, coin is a single sigmoid. r sees 8 anchors."""
+    random = np.random.default_rng(5)
+    shapes = {"linear": (3, 6), "bias": (3,), "inner": (5, 6), "outer": (2, 5), "coin": (1, 6), "relative": (3, 8)}
+    made = Weights(**{name: random.standard_normal(shape) for name, shape in shapes.items()}, seen_by=data.ids[:8])
+    three = {"labels": ["x", "y", "z"], "activation": "softmax", "kind": "linear"}
+    tensors = {"0.weight": made.inner.tolist(), "2.weight": made.outer.tolist()}
+    bodies = {
+        "h": {"space": "b", **three, "weight": made.linear.tolist(), "bias": made.bias.tolist()},
+        "m": {"space": "b", "kind": "mlp", "layers": ["linear", "tanh", "linear"], "tensors": tensors},
+        "coin": {
+            "space": "b",
+            "kind": "linear",
+            "weight": made.coin.tolist(),
+            "labels": ["no", "yes"],
+            "activation": "sigmoid",
+        },
+        "r": {"relative": {"anchors": made.seen_by}, **three, "weight": made.relative.tolist()},
+    }
+    for name, body in bodies.items():
+        answer = client.put(f"/v1/heads/{name}", json=body)
+        assert answer.status_code == 201, answer.text
+    return made
+
+
+@pytest.fixture(scope="session")
+def headed_and_weights(tmp_path_factory, data):
+    with served(tmp_path_factory.mktemp("headed")) as client:
+        put_spaces(client, data)
+        yield client, put_heads(client, data)
+
+
+@pytest.fixture(scope="session")
+def headed(headed_and_weights):
+    """A client with the spaces and the heads h, m, coin and r, shared by the tests that only read."""
+    return headed_and_weights[0]
+
+
+@pytest.fixture(scope="session")
+def weights(headed_and_weights):
+    return headed_and_weights[1]
+
+
 def put_points(client, name, ids, vectors, **fields):
     return client.put(
         f"/v1/collections/{name}/points", json={"ids": ids, "vectors": np.asarray(vectors).tolist(), **fields}

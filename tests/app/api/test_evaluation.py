@@ -1,0 +1,426 @@
+"""POST /v1/heads/{head}/fit and /evaluate: heads that are fitted here, and what their figures are worth."""
+
+from base64 import b64encode
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+from sklearn.metrics import accuracy_score, f1_score, mean_squared_error, r2_score
+from starlette.testclient import TestClient
+
+from app.main import create_app
+from app.settings import Settings
+
+ANCHORS, ITEMS = 120, 240
+CLOSE = {"rtol": 1e-3, "atol": 1e-4}
+
+
+class Labelled(NamedTuple):
+    """Row i of every array is one item; the first ANCHORS are anchors of near and far, whose widths differ."""
+
+    ids: list[str]
+    labels: list[str]
+    values: np.ndarray  # (240, 2)
+    near: np.ndarray  # (240, 5)
+    far: np.ndarray  # (240, 7): a curved look at the same items
+
+
+def made():
+    random = np.random.default_rng(3)
+    numbers = np.arange(ITEMS) % 3
+    items = 2.5 * random.standard_normal((3, 5))[numbers] + random.standard_normal((ITEMS, 5))
+    turn, look = np.linalg.qr(random.standard_normal((5, 5)))[0], random.standard_normal((5, 7)) / 4
+    near, far = (x.astype(np.float32) for x in (2 * items @ turn + 1, np.tanh(items @ look)))
+    ids = [f"item-{number:03}" for number in range(ITEMS)]
+    return Labelled(ids, [("cat", "dog", "owl")[number] for number in numbers], items[:, :2], near, far)
+
+
+@pytest.fixture(scope="module")
+def items():
+    return made()
+
+
+@pytest.fixture(scope="module")
+def by_id(items):
+    """Labels of the anchors."""
+    return dict(zip(items.ids[:ANCHORS], items.labels, strict=False))
+
+
+@pytest.fixture(scope="module")
+def fresh(items):
+    """fresh(space): the items that are no anchors, with their labels."""
+    return lambda space: {"labels": items.labels[ANCHORS:], "vectors": getattr(items, space)[ANCHORS:].tolist()}
+
+
+def put_both(client, items):
+    for name in ("near", "far"):
+        vectors = getattr(items, name)[:ANCHORS]
+        anchors = {"ids": items.ids[:ANCHORS], "vectors": vectors.tolist()}
+        client.put(f"/v1/spaces/{name}", json={"dim": vectors.shape[1], "anchors": anchors})
+
+
+@pytest.fixture
+def both(client, items):
+    """A client with the spaces near and far."""
+    put_both(client, items)
+    return client
+
+
+@pytest.fixture(scope="module")
+def fitted(tmp_path_factory, items, by_id):
+    """Shared: near and far with heads of near: `labels`, `values`, and `free`, which is relative."""
+    app = create_app(Settings(store=f"sqlite:///{tmp_path_factory.mktemp('fitted')}/store.db"))
+    with TestClient(app, headers={"Content-Type": "application/json"}) as client:
+        put_both(client, items)
+        values = dict(zip(by_id, items.values.tolist(), strict=False))
+        relative = {"anchors": {"selector": "kmeans", "count": 30}, "after": "standardised"}
+        relative |= {"similarity": ["cosine", "euclidean"]}
+        bodies = {
+            "labels": {"labels": by_id},
+            "values": {"values": values},
+            "free": {"labels": by_id, "relative": relative},
+        }
+        for name, body in bodies.items():
+            answer = client.post(f"/v1/heads/{name}/fit", json={"space": "near", **body})
+            assert answer.status_code == 201, answer.text
+        yield client
+
+
+def evaluate(client, head, source, **body):
+    answer = client.post(f"/v1/heads/{head}/evaluate", json={"source": source, **body})
+    assert answer.status_code == 200, answer.text
+    return answer.json()
+
+
+def answers_of(client, head, source, vectors):
+    body = {"source": source, "head": head, "vectors": np.asarray(vectors).tolist()}
+    return client.post("/v1/stitch", json=body).json()
+
+
+# Heads that are fitted here
+
+
+def test_a_fitted_head_shows_its_held_out_figures(fitted):
+    shown = fitted.get("/v1/heads/labels").json()
+    assert (shown["kind"], shown["space"], shown["labels"]) == ("linear", "near", ["cat", "dog", "owl"])
+    fit = shown["fit"]
+    assert (fit["space"], fit["task"], fit["items"], fit["held_out"]) == ("near", "classification", 120, 120)
+    assert fit["quality"]["accuracy"]["low"] > fit["baseline"]["accuracy"]["high"]
+    assert fit["warnings"] == []
+
+
+def test_the_held_out_accuracy_is_what_fresh_items_show(fitted, items, fresh):
+    quality = fitted.get("/v1/heads/labels").json()["fit"]["quality"]["accuracy"]
+    native = evaluate(fitted, "labels", "near", **fresh("near"))["native"]["accuracy"]
+    assert quality["low"] <= native["mean"] <= quality["high"]
+
+
+def test_a_fitted_regression_answers_with_values(fitted, items):
+    outputs = answers_of(fitted, "values", "near", items.near[ANCHORS:])["outputs"]
+    assert r2_score(items.values[ANCHORS:], outputs) > 0.99
+    assert fitted.get("/v1/heads/values").json()["fit"]["task"] == "regression"
+
+
+def test_a_relative_head_serves_every_space_with_its_anchors(fitted, items):
+    shown = fitted.get("/v1/heads/free").json()
+    assert (shown["space"], len(shown["relative"]["anchors"]), shown["dim"]) == (None, 30, 60)
+    for space in ("near", "far"):
+        labels = answers_of(fitted, "free", space, getattr(items, space)[ANCHORS:])["labels"]
+        assert accuracy_score(items.labels[ANCHORS:], labels) > 0.6
+
+
+def test_the_same_fit_is_the_same_head(both, by_id):
+    first, again = (both.post("/v1/heads/h/fit", json={"space": "near", "labels": by_id}) for _ in range(2))
+    assert (first.status_code, again.status_code) == (201, 200)
+    assert first.json() == again.json()
+
+
+def test_a_fit_on_given_vectors_is_that_on_the_same_anchors(both, items, by_id):
+    by_anchor = both.post("/v1/heads/h/fit", json={"space": "near", "labels": by_id}).json()
+    given = {"labels": items.labels[:ANCHORS], "vectors": items.near[:ANCHORS].tolist()}
+    assert both.post("/v1/heads/h/fit", json={"space": "near", **given}).json() == by_anchor
+
+
+def test_values_may_be_binary(both, items):
+    values = items.values[:ANCHORS].astype("<f8")
+    body = {"base64": b64encode(values.tobytes()).decode(), "dtype": "<f8", "shape": list(values.shape)}
+    given = {"space": "near", "vectors": items.near[:ANCHORS].tolist()}
+    first = both.post("/v1/heads/h/fit", json={**given, "values": body})
+    again = both.post("/v1/heads/h/fit", json={**given, "values": values.tolist()})
+    assert (first.status_code, again.status_code, again.json()["version"]) == (201, 200, 1)
+
+
+def test_a_value_a_vector_makes_one_output(both, items):
+    body = {"space": "near", "values": dict(zip(items.ids[:ANCHORS], items.values[:, 0].tolist(), strict=False))}
+    assert both.post("/v1/heads/h/fit", json=body).json()["shape"] == [1]
+
+
+def test_if_match_guards_a_fit(both, by_id, assert_problem):
+    body = {"space": "near", "labels": by_id}
+    etag = both.post("/v1/heads/h/fit", json=body).headers["etag"]
+    answer = both.post("/v1/heads/h/fit", json={**body, "space": "far"}, headers={"If-Match": '"0-0"'})
+    assert_problem(answer, 412, "precondition-failed")
+    assert both.post("/v1/heads/h/fit", json=body, headers={"If-Match": etag}).status_code == 200
+
+
+def test_a_head_that_is_put_over_a_fitted_one_has_no_figures(both, by_id):
+    both.post("/v1/heads/h/fit", json={"space": "near", "labels": by_id})
+    evaluate(both, "h", "near", labels=by_id)
+    shown = both.put("/v1/heads/h", json={"kind": "linear", "space": "near", "weight": [[1] * 5]}).json()
+    assert (shown["fit"], shown["evaluations"]) == (None, {})
+
+
+# Figures
+
+
+def test_native_figures_are_scikit_learns_of_the_answers(fitted, items, fresh):
+    figures = evaluate(fitted, "labels", "near", **fresh("near"))
+    labels = answers_of(fitted, "labels", "near", items.near[ANCHORS:])["labels"]
+    assert figures["native"]["accuracy"]["mean"] == pytest.approx(accuracy_score(items.labels[ANCHORS:], labels))
+    expected = f1_score(items.labels[ANCHORS:], labels, average="macro")
+    assert figures["native"]["macro_f1"]["mean"] == pytest.approx(expected)
+    assert (figures["stitched"], figures["unstitched"], figures["relative"]) == (None, None, None)
+    assert (figures["path"], figures["cross_fitted"], figures["warnings"]) == ([], 0, [])
+
+
+def test_stitched_figures_are_scikit_learns_of_the_answers(fitted, items, fresh):
+    figures = evaluate(fitted, "labels", "far", **fresh("far"))
+    labels = answers_of(fitted, "labels", "far", items.far[ANCHORS:])["labels"]
+    assert figures["stitched"]["accuracy"]["mean"] == pytest.approx(accuracy_score(items.labels[ANCHORS:], labels))
+    assert (figures["native"], figures["relative"], figures["retention"]) == (None, None, None)
+    assert figures["path"] == ["far-to-near-head-labels"]
+
+
+def test_unstitched_vectors_are_cut_or_padded(fitted, items, fresh):
+    figures = evaluate(fitted, "labels", "far", **fresh("far"))
+    labels = answers_of(fitted, "labels", "near", items.far[ANCHORS:, :5])["labels"]
+    assert figures["unstitched"]["accuracy"]["mean"] == pytest.approx(
+        accuracy_score(items.labels[ANCHORS:], labels)
+    )
+    assert figures["stitched"]["accuracy"]["low"] > figures["unstitched"]["accuracy"]["high"]
+
+
+def test_figures_of_values_are_scikit_learns(fitted, items):
+    vectors, truth = items.far[ANCHORS:], items.values[ANCHORS:]
+    figures = evaluate(fitted, "values", "far", values=truth.tolist(), vectors=vectors.tolist())["stitched"]
+    outputs = answers_of(fitted, "values", "far", vectors)["outputs"]
+    assert figures["r2"]["mean"] == pytest.approx(
+        r2_score(truth, outputs, multioutput="variance_weighted"), rel=1e-4
+    )
+    assert figures["mse"]["mean"] == pytest.approx(mean_squared_error(truth, outputs), rel=1e-4)
+
+
+def test_a_relative_head_is_native_where_it_was_fitted_and_relative_elsewhere(fitted, items, fresh):
+    near, far = (evaluate(fitted, "free", space, **fresh(space)) for space in ("near", "far"))
+    labels = answers_of(fitted, "free", "far", items.far[ANCHORS:])["labels"]
+    assert far["relative"]["accuracy"]["mean"] == pytest.approx(accuracy_score(items.labels[ANCHORS:], labels))
+    assert (near["native"] is None, near["relative"], far["native"], far["stitched"]) == (False, None, None, None)
+
+
+def test_items_with_ids_that_are_anchors_of_the_heads_space_have_native_figures(fitted, items):
+    given = {"labels": items.labels[:60], "vectors": items.far[:60].tolist(), "ids": items.ids[:60]}
+    figures = evaluate(fitted, "labels", "far", **given)
+    native = evaluate(fitted, "labels", "near", labels=dict(zip(items.ids[:60], items.labels, strict=False)))
+    assert figures["native"] == native["native"]
+    share = figures["stitched"]["accuracy"]["mean"] / figures["native"]["accuracy"]["mean"]
+    assert figures["retention"] == pytest.approx(share)
+
+
+def test_every_figure_lies_in_its_interval(fitted, by_id):
+    figures = evaluate(fitted, "labels", "far", labels=by_id)
+    for name in ("native", "stitched", "unstitched"):
+        for estimate in figures[name].values():
+            assert 0 <= estimate["low"] <= estimate["mean"] <= estimate["high"] <= 1
+
+
+# What figures are worth
+
+
+def test_anchors_are_translated_by_maps_that_did_not_see_them(both, items):
+    """With as many dimensions as anchors, ridge without penalty repeats what it has seen."""
+    random = np.random.default_rng(0)
+    wide, truth = random.standard_normal((30, 40)), items.values[:30]
+    both.put("/v1/spaces/wide", json={"dim": 40, "anchors": {"ids": items.ids[:30], "vectors": wide.tolist()}})
+    both.put("/v1/heads/h", json={"kind": "linear", "space": "near", "weight": np.eye(2, 5).tolist()})
+    options = {"method": "ridge", "options": {"penalty": 1e-8}, "objective": "reconstruction"}
+    both.put("/v1/translators/t", json={"source": "wide", "target": "near", **options})
+    truth = dict(zip(items.ids[:30], items.near[:30, :2].tolist(), strict=True))
+    figures = evaluate(both, "h", "wide", values=truth)
+    seen = answers_of(both, "h", "wide", wide)["outputs"]
+    assert r2_score(items.near[:30, :2], seen) > 0.99
+    assert figures["stitched"]["r2"]["mean"] < 0.5
+    assert (figures["cross_fitted"], figures["warnings"]) == (30, [])
+
+
+def test_cross_fitted_figures_are_what_fresh_items_show(fitted, by_id, fresh):
+    crossed = evaluate(fitted, "labels", "far", labels=by_id)
+    there = evaluate(fitted, "labels", "far", **fresh("far"))["stitched"]["accuracy"]
+    assert crossed["cross_fitted"] == ANCHORS
+    assert crossed["stitched"]["accuracy"]["low"] <= there["mean"] <= crossed["stitched"]["accuracy"]["high"]
+
+
+def test_some_items_may_be_anchors_and_others_not(fitted, items):
+    rows = slice(ANCHORS - 20, ANCHORS + 20)
+    given = {"labels": items.labels[rows], "vectors": items.far[rows].tolist(), "ids": items.ids[rows]}
+    figures = evaluate(fitted, "labels", "far", **given)
+    assert (figures["items"], figures["cross_fitted"], figures["native"]) == (40, 20, None)
+    assert "no native figures: 'near' does not have all of the items" in figures["warnings"]
+
+
+def test_anchors_that_cannot_be_cross_fitted_are_a_warning(fitted, items, by_id):
+    chosen = {"selector": "kmeans", "count": 50}
+    body = {"source": "far", "target": "near", "method": "ridge", "anchors": chosen}
+    fitted.put("/v1/translators/chosen", json=body)
+    figures = evaluate(fitted, "labels", "far", labels=by_id, translator="chosen")
+    fitted.delete("/v1/translators/chosen")
+    assert figures["cross_fitted"] == 0
+    assert any(
+        "120 of the 120 items are anchors that the translation was fitted on" in w for w in figures["warnings"]
+    )
+
+
+@pytest.mark.parametrize(("head", "source"), [("labels", "near"), ("free", "far")])
+def test_items_that_a_head_may_have_seen_are_a_warning(head, source, fitted, by_id):
+    figures = evaluate(fitted, head, source, labels=by_id)
+    assert any("may have seen these items" in warning for warning in figures["warnings"])
+    assert any("30 of the 120 items are anchors of the head's" in w for w in figures["warnings"]) is (
+        head == "free"
+    )
+
+
+def test_few_items_are_a_warning(fitted, items):
+    given = {"labels": items.labels[:9], "vectors": items.near[:9].tolist()}
+    assert evaluate(fitted, "labels", "near", **given)["warnings"] == ["only 9 items: the intervals are rough"]
+
+
+def test_a_stale_translation_is_a_warning(both, items, by_id, fresh):
+    both.put("/v1/heads/h", json={"kind": "linear", "space": "near", "weight": np.eye(1, 5).tolist()})
+    both.put(
+        "/v1/translators/t",
+        json={"source": "far", "target": "near", "method": "ridge", "objective": "head", "head": "h"},
+    )
+    both.put("/v1/spaces/far/anchors", json={"ids": ["item-000"], "vectors": [[1] * 7]})
+    figures = evaluate(both, "h", "far", values=[1, 2, 3], vectors=items.far[:3].tolist())
+    assert any("have changed since" in warning for warning in figures["warnings"])
+
+
+# Kept with the head
+
+
+def test_the_last_evaluation_of_every_space_is_kept_with_the_head(both, items, by_id, fresh):
+    both.post("/v1/heads/h/fit", json={"space": "near", "labels": by_id})
+    way = {"source": "far", "target": "near", "method": "ridge", "objective": "head", "head": "h"}
+    both.put("/v1/translators/t", json=way)
+    first = evaluate(both, "h", "near", labels=by_id)
+    last = evaluate(both, "h", "near", **fresh("near"))
+    far = evaluate(both, "h", "far", **fresh("far"))
+    shown = both.get("/v1/heads/h").json()
+    assert shown["evaluations"] == {"near": last, "far": far}
+    assert first != last
+    assert shown["version"] == 4
+    assert both.post("/v1/heads/h/fit", json={"space": "near", "labels": by_id}).json() == shown
+
+
+# What is refused
+
+
+@pytest.fixture
+def refused(fitted, items, assert_problem):
+    """refused(code, head, **fields): the problem of an evaluation on near, so changed."""
+
+    def post(code, head="labels", route="evaluate", status=422, **fields):
+        place = {"source": "near"} if route == "evaluate" else {"space": "near"}
+        good = {**place, "labels": items.labels[:40], "vectors": items.near[:40].tolist()}
+        body = {name: value for name, value in {**good, **fields}.items() if value is not None}
+        return assert_problem(fitted.post(f"/v1/heads/{head}/{route}", json=body), status, code)
+
+    return post
+
+
+@pytest.mark.parametrize("route", ["evaluate", "fit"])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"labels": None},
+        {"labels": None, "values": None, "vectors": None},
+        {"labels": []},
+        {"labels": {}, "vectors": None},
+        {"labels": ["cat"] * 39},
+        {"labels": [None] * 40},
+        {"labels": [["cat"]] * 40},
+        {"labels": {"item-000": "cat"}},
+        {"vectors": None},
+        {"values": [1.0] * 40},
+        {"labels": None, "values": [1.0] * 39},
+        {"labels": None, "values": ["one"] * 40},
+        {"labels": None, "values": [[1], [1, 2]] * 20},
+        {"labels": None, "values": {"item-000": "one"}, "vectors": None},
+        {"labels": None, "values": {}, "vectors": None},
+        {"ids": ["twice"] * 40},
+        {"ids": ["one"]},
+        {"labels": {"item-000": "cat", "item-001": "dog"}, "vectors": None, "ids": ["item-000", "item-001"]},
+        {"labels": {"nobody": "cat", "item-001": "dog"}, "vectors": None},
+        {"labels": None, "values": {"base64": "AADAfw==", "shape": [1]}, "vectors": [[1, 2, 3, 4, 5]]},
+    ],
+)
+def test_items_without_a_truth_each_are_422(route, fields, refused):
+    refused("invalid-input", route=route, **fields)
+
+
+def test_labels_that_the_head_does_not_have_are_422_by_name(refused):
+    problem = refused("invalid-input", labels=["cat", "fox"] * 20)
+    assert (problem["expected"], problem["unknown"]) == (["cat", "dog", "owl"], ["fox"])
+
+
+@pytest.mark.parametrize(("head", "wanted"), [("labels", "labels"), ("values", "values")])
+def test_labels_for_values_and_values_for_labels_are_422(head, wanted, refused):
+    truth = {"labels": None, "values": [1.0] * 40} if wanted == "labels" else {}
+    assert refused("invalid-input", head, **truth)["expected"] == wanted
+
+
+def test_values_of_another_shape_are_422(refused):
+    problem = refused("invalid-input", "values", labels=None, values=[[1, 2, 3]] * 40)
+    assert (problem["expected"], problem["got"]) == ([2], [3])
+
+
+def test_one_item_is_too_few_for_an_evaluation(refused):
+    refused("invalid-input", labels=["cat"], vectors=[[1, 2, 3, 4, 5]])
+
+
+def test_too_many_items_for_an_evaluation_are_422(refused):
+    problem = refused("over-limit", labels=["cat"] * 10_001, vectors=[[1, 2, 3, 4, 5]] * 10_001)
+    assert (problem["limit"], problem["got"]) == (10_000, 10_001)
+
+
+def test_vectors_of_another_width_are_422(refused):
+    refused("wrong-dimension", vectors=[[1, 2, 3]] * 40)
+
+
+def test_an_evaluation_of_no_head_is_404(refused):
+    refused("not-found", "nothing", status=404)
+
+
+def test_a_fit_of_a_single_label_is_422(refused):
+    refused("invalid-input", route="fit", labels=["cat"] * 40)
+
+
+def test_a_fit_of_too_many_labels_is_422(refused):
+    labels = [str(number) for number in range(1001)]
+    assert refused("over-limit", route="fit", labels=labels, vectors=[[1, 2, 3, 4, 5]] * 1001)["limit"] == 1000
+
+
+def test_a_fit_of_images_is_422(refused):
+    refused("invalid-input", route="fit", labels=None, values=[[[1, 2]]] * 40)
+
+
+def test_a_fit_on_one_item_is_422(refused):
+    refused("too-few-anchors", route="fit", labels=None, values=[1.0], vectors=[[1, 2, 3, 4, 5]])
+
+
+def test_a_fit_on_codes_of_anchors_that_are_not_there_is_422(refused):
+    problem = refused("invalid-input", route="fit", relative={"anchors": ["item-000", "nobody"]})
+    assert problem["unknown"] == ["nobody"]
+
+
+def test_nothing_that_was_refused_is_there(fitted):
+    assert [head["name"] for head in fitted.get("/v1/heads").json()["heads"]] == ["free", "labels", "values"]
