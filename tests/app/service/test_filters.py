@@ -5,7 +5,6 @@ from threading import Barrier
 
 import numpy as np
 import orjson
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
