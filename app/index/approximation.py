@@ -19,7 +19,7 @@ NEAR, WIDE = 10, 30  # neighbours
 ENOUGH = 0.95  # recall of the WIDE, unless no effort reaches it: of other queries' NEAR it is then about that too
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Approximation:
     """`slots` (p,) are those of the codes, in their order, -1 where a newer code stands for the slot."""
 

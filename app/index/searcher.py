@@ -48,16 +48,25 @@ class Coverage:
         return self.approximation.kind == kind and not outgrown
 
     def candidates(self, view: View, queries: Vectors, k: int, wanted: Mask | None) -> Slots:
-        """(m, c), -1 for none: of the points without a code all that may be among the k nearest."""
-        rest = self.rest if wanted is None else self.rest & wanted
+        """(m, c), -1 for none: at least k of those with a code if there are, and the nearest of those without."""
         coded = self.coded if wanted is None else self.coded & wanted
-        approximation, whole = self.approximation, self.known == self.codes
-        # a device takes no mask: it is asked for more, and what is gone is left out here
-        unmasked = wanted is None and (whole or approximation.codes.held is not None)
-        most = k if whole or not unmasked else k * self.codes // max(self.known, 1)
-        near = approximation.candidates(view, queries, most, None if unmasked else coded)
-        near = near if whole else np.where((near >= 0) & coded[near], near, -1)
-        return np.hstack([near, view.candidates(queries, k + MARGIN, rest)]) if self.behind else near
+        near = self._proposed(view, queries, k, coded, wanted is not None)
+        short = (near >= 0).sum(1) < min(k, self.known if wanted is None else count(coded))
+        if short.any():
+            exact = view.candidates(queries[short], k + MARGIN, coded)
+            near[short], near[short, : exact.shape[1]] = -1, exact
+        if not self.behind:
+            return near
+        rest = self.rest if wanted is None else self.rest & wanted
+        return np.hstack([near, view.candidates(queries, k + MARGIN, rest)])
+
+    def _proposed(self, view: View, queries: Vectors, k: int, coded: Mask, filtered: bool) -> Slots:
+        """A device knows no mask: it is asked for more, and what is gone is left out here."""
+        whole, near = self.known == self.codes, self.approximation
+        if filtered or (near.codes.held is None and not whole):
+            return near.candidates(view, queries, k, coded)
+        found = near.candidates(view, queries, k * self.codes // max(self.known, 1), None)
+        return found if whole else np.where((found >= 0) & coded[found], found, -1)
 
 
 class Searcher:
@@ -91,12 +100,7 @@ class Searcher:
         if coverage is None or matching <= FEW:
             return view.nearest(queries, k, wanted)
         candidates = coverage.candidates(view, queries, k, None if allowed is None else wanted)
-        ranking = view.ranked(queries, candidates, k, coverage.approximation.kind)
-        short = (ranking.slots < 0).any(1)
-        if short.any():
-            exact = view.nearest(queries[short], k, wanted)
-            ranking.scores[short], ranking.slots[short] = exact.scores, exact.slots
-        return ranking
+        return view.ranked(queries, candidates, k, coverage.approximation.kind)
 
     def is_due(self, kind: str) -> bool:
         """Whether an approximation of this kind is to be built or to grow."""
@@ -123,7 +127,7 @@ class Searcher:
         near, known = self.approximation, self._coverage
         if near is None:
             return None
-        if known is None or (known.approximation, known.changes) != (near, view.changes):
+        if known is None or known.approximation is not near or known.changes != view.changes:
             known = self._coverage = Coverage.of(near, view)
         return known
 

@@ -1,5 +1,6 @@
 """What is built behind the searches, one after the other."""
 
+import logging
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -7,9 +8,11 @@ from queue import Queue
 
 from app.index import Owner, Saved
 
+logger = logging.getLogger("anchorage")
+
 
 class Indexing:
-    """One thread, which begins with the first job. A job sees to its own failures.
+    """One thread, which begins with the first job.
 
     `folder` is where what was built is saved, `owner` that of the device where it is searched, if there are such.
     """
@@ -40,5 +43,7 @@ class Indexing:
             job = self._jobs.get()
             try:
                 job()
+            except Exception:
+                logger.exception("a job of the indexes failed")
             finally:
                 self._jobs.task_done()

@@ -87,10 +87,13 @@ class Live:
         with self._turn.alone():
             if position <= self._position:
                 return
-            known = self._known(log)
+            littered = len(self._ids) > GARBAGE * len(self._slot_of)
+            known = 0 if littered else self._known(log)
             rows = [load(segment, read) for segment in log.segments[known:]]  # may fail: nothing is changed yet
-            if known == 0:
+            if littered:
                 self._clear()
+            if known == 0:
+                rows = [self._dropped(rows), *rows]
             self._index.table.reserve(len(self._ids) + sum(len(part.ids) for part in rows))
             # A merged segment says all that its parts said, in their order, deletes included: after them it
             # changes only what came later.
@@ -277,12 +280,16 @@ class Live:
         return approximation
 
     def _known(self, log: Log) -> int:
-        """How many of the log's segments need not be applied again; 0 to start anew."""
+        """How many of the log's segments need not be applied again."""
         same = [here == there for here, there in zip(self._applied, log.segments, strict=False)]
         known = [*same, False].index(False)
         shortened = known == len(log.segments) < len(self._applied)
-        littered = len(self._ids) > GARBAGE * len(self._slot_of)
-        return 0 if shortened or littered else known
+        return 0 if shortened else known
+
+    def _dropped(self, log: Sequence[Rows]) -> Rows:
+        """The deletes of what is here and not there: a log that begins anew does not say what it has left out."""
+        gone = set(self._slot_of).difference(*(rows.ids for rows in log))
+        return Rows([], np.empty((0, self.dim), np.float32), [], list(gone))
 
     def _clear(self) -> None:
         self._index = TableIndex(self.dim, self.metric)

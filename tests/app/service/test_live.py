@@ -3,6 +3,7 @@
 import tempfile
 import threading
 from contextlib import suppress
+from unittest.mock import patch
 
 import numpy as np
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, rule
 
-from app.index import METRICS, NumpyIndex
+from app.index import INDEXES, METRICS, NumpyIndex
 from app.service import Services
 from app.service.filters import Condition, Filter
 from app.service.search import Query
@@ -127,10 +128,31 @@ class TwoReplicas(RuleBasedStateMachine):
             self.folder.cleanup()
 
 
+class TwoIndexed(TwoReplicas):
+    """The same, with approximate indexes that are built and replaced all the time."""
+
+    @initialize(metric=st.sampled_from(METRICS), kind=st.sampled_from(sorted(INDEXES)))
+    def start(self, metric, kind):
+        patch.multiple("app.index.searcher", LARGE=4, SOME=4, FEW=0, BEHIND=1, ONE_IN=10**9).start()
+        super().start(metric)
+        self.replicas[0].collections.put("c", "s", metric, None, kind)
+
+    @rule(by=st.integers(0, 1))
+    def wait_for_the_index(self, by):
+        self.replicas[by].collections.indexing.wait()
+        assert self.replicas[by].warnings == []
+
+    def teardown(self):
+        super().teardown()
+        patch.stopall()
+
+
 TestTwoReplicas = TwoReplicas.TestCase
 TestTwoReplicas.settings = settings(
     max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
 )
+TestTwoIndexed = TwoIndexed.TestCase
+TestTwoIndexed.settings = settings(TestTwoReplicas.settings, max_examples=10)
 
 
 # Cases that the machine is not trusted to meet
