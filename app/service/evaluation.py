@@ -132,7 +132,7 @@ class Evaluations:
             f"{leaked} of the {len(of)} items are anchors that the translation was fitted on, which flatters it: "
             "give vectors of other items": leaked > 0,
             f"{described} of the {len(of)} items are anchors of the head's relative codes": described > 0,
-            "the head was fitted here and may have seen these items: what it says of others is less good": (
+            "the head was fitted here and may have seen these items: `fit` has its held-out figures": (
                 record.value["fit"] is not None and of.ids is not None
             ),
             f"no native figures: {home!r} does not have all of the items": (
