@@ -79,7 +79,7 @@ def translate(
     route = translators.named(named) if named else translators.between(*ends, RECONSTRUCTION)
     done = translators.translate(route, body.vectors, body.confidence)
     fields = {"vectors": done.vectors, "source": route.source, "target": route.target, **route.named}
-    trust = {} if done.confidence is None else {"confidence": done.confidence}
+    trust = {"confidence": done.confidence} if body.confidence else {}
     return reply({**fields, **trust}, base64=body.encoding_format == "base64")
 
 

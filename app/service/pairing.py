@@ -20,6 +20,8 @@ from anchors import (
 )
 from anchors.errors import UnknownSelector
 from app.errors import InvalidInput
+from models.base import LEAST_ANCHORS
+from models.errors import TooFewAnchors
 
 logger = logging.getLogger("anchorage")
 
@@ -78,9 +80,23 @@ def paired(source: Side, target: Side, pairing: Pairing, selection: Selection | 
     check_selector(selection)
     pairs, notes = matched(source, target, pairing)
     kept, dropped = screen(pairs)
+    check_left(kept, dropped)
     chosen = thinned(kept, selection)
     members = {"prototypes": len(chosen.ids)} if selection and selection.selector == PROTOTYPES else {}
     return Paired(chosen, {"pairs": len(pairs.ids), "dropped": dropped, **notes, **members})
+
+
+def check_left(kept: Pairs, dropped: Mapping[str, str]) -> None:
+    """Too few shared anchors are told later; here that there were enough, which cannot be used. TooFewAnchors."""
+    shared = len(kept.ids) + len(dropped)
+    if len(kept.ids) < LEAST_ANCHORS <= shared:
+        id_, reason = next(iter(dropped.items()))
+        raise TooFewAnchors(
+            f"{len(dropped)} of {shared} shared anchors cannot be used ({id_!r}, say: {reason}): "
+            f"a fit needs at least {LEAST_ANCHORS} that differ",
+            expected=LEAST_ANCHORS,
+            got=len(kept.ids),
+        )
 
 
 def matched(source: Side, target: Side, pairing: Pairing) -> tuple[Pairs, dict[str, Any]]:

@@ -6,7 +6,6 @@ from math import prod
 from typing import Any
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -71,14 +70,13 @@ class Route:
             x = step(x)
         return x
 
-    def confidence(self, x: Tensor) -> Tensor:
-        """x (n, d1) -> (n,); along a path the product of the steps'."""
-        result = torch.ones(len(x))
-        for artifact in self.artifacts:
-            following = artifact.map(x)
-            result = result * artifact.confidence(x, following).float()
-            x = following
-        return result
+    def confidence(self, x: Tensor, translated: Tensor) -> Tensor | None:
+        """x (n, d1), translated (n, d2) -> (n,); None of a path of several.
+
+        No anchor has shown how good a path is as a whole, and the product of its steps' is far too low: what one
+        loses, the next may not need.
+        """
+        return self.artifacts[0].confidence(x, translated).float() if len(self.artifacts) == 1 else None
 
 
 @dataclass(frozen=True)
@@ -87,7 +85,7 @@ class Translation:
 
     vectors: Vectors  # (n, d2)
     route: Route
-    confidence: NDArray[np.float32] | None = None  # (n,)
+    confidence: NDArray[np.float32] | None = None  # (n,), if it was asked for and is known
 
 
 def fused(maps: Sequence[Map]) -> tuple[Map, ...]:

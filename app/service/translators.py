@@ -151,8 +151,8 @@ class Translators(Resources):
         x = torch.from_numpy(vectors)
         translated = route(x)
         check_length(translated.numpy())
-        trust = route.confidence(x).numpy() if confidence else None
-        return Translation(translated.numpy(), route, trust)
+        trust = route.confidence(x, translated) if confidence else None
+        return Translation(translated.numpy(), route, None if trust is None else trust.numpy())
 
     def crossed(self, record: Record) -> dict[str, Map]:
         """By the id of every anchor it was fitted on, a map that was fitted without that one.

@@ -126,7 +126,8 @@ def payload_of(payload: Any, row: int) -> Any:
 
 def rows(fields: Fields) -> dict[str, pa.Array]:
     """One row a vector."""
-    return {name: write(fields[field]) for field, (name, write) in WRITTEN.items() if field in fields}
+    there = {field: column for field, column in WRITTEN.items() if fields.get(field) is not None}
+    return {name: write(fields[field]) for field, (name, write) in there.items()}
 
 
 def hits(results: list[list[dict[str, Any]]]) -> dict[str, pa.Array]:

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from app.errors import InvalidVectors
-from app.index import overlong
+from app.index import LONGEST, overlong
 
 Fields = dict[str, Any]
 
@@ -36,7 +36,7 @@ def matrix(values: NDArray[Any]) -> NDArray[np.float32]:
     bad = overlong(out)
     if bad.any():
         row = int(bad.argmax())
-        raise InvalidVectors(f"row {row} has NaN, an infinity, or numbers too large for single precision", row=row)
+        raise InvalidVectors(f"row {row} has NaN or an infinity, or is longer than {LONGEST:g}", row=row)
     return out
 
 

@@ -89,7 +89,7 @@ class ReverseOut(BaseModel):
 
 
 class TranslatorOut(ResourceOut):
-    """`stale`: the anchors have changed since; PUT it again to fit it anew."""
+    """`stale`: the anchors, or the head it was fitted for, have changed since; PUT it again to fit it anew."""
 
     source: str
     target: str
@@ -117,7 +117,8 @@ class TranslateOut(BaseModel):
     """Vectors of the target space, and the translators that made them, in order.
 
     `translator` and `version` are null where `path` has several. `confidence`, on request: the expected cosine of
-    each vector to the true one, both seen from the mean of the target anchors.
+    each vector to the true one, both seen from the mean of the target anchors; null where `path` has several, as
+    nobody has measured these as a whole.
     """
 
     vectors: Vectors

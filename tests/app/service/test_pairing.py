@@ -7,6 +7,7 @@ from anchors import SELECTORS, AnchorSet
 from anchors.errors import InvalidCount, NoSharedAnchors, PairingRefused, TooFewPoints, UnknownSelector
 from app.errors import InvalidInput
 from app.service.pairing import PAIRINGS, PROTOTYPES, Pairing, Selection, Side, paired
+from models.errors import TooFewAnchors
 from tests.anchors.conftest import Clouds, named
 
 IDS = Pairing()
@@ -122,6 +123,12 @@ def test_more_prototypes_than_pairs_are_the_pairs(sides):
     done = paired(*sides, IDS, Selection(PROTOTYPES, 1000))
     assert {len(ids) for ids in done.pairs.members.values()} == {1}
     assert done.notes["prototypes"] == 60
+
+
+def test_anchors_that_do_not_differ_are_told_from_too_few(sides):
+    same = [Side(AnchorSet.of(side.anchors.ids, np.ones_like(side.anchors.vectors))) for side in sides]
+    with pytest.raises(TooFewAnchors, match="59 of 60 shared anchors cannot be used"):
+        paired(*same, Pairing(), None)
 
 
 def test_dropped_pairs_are_not_chosen(sides):
