@@ -25,8 +25,13 @@ CHOSEN = {
     "max_dim": ("4", 4),
     "max_k": ("5", 5),
     "max_hits": ("6", 6),
+    "max_outputs": ("7", 7),
     "max_requests": ("1", 1),
+    "max_model_bytes": ("8", 8),
+    "max_model_memory": ("9", 9),
+    "max_model_seconds": ("0.5", 0.5),
 }
+LIMITS = [name for name in CHOSEN if name.startswith("max_")]
 FILES = sorted(
     path.relative_to(ROOT).as_posix()
     for wing in ("app", "models", "anchors")
@@ -77,7 +82,7 @@ def test_an_option_that_is_not_given_does_not(monkeypatch: pytest.MonkeyPatch) -
     assert settings_with(port=None).port == 1
 
 
-@pytest.mark.parametrize("name", [name for name in CHOSEN if name.startswith("max_")])
+@pytest.mark.parametrize("name", [name for name in LIMITS if Settings.model_fields[name].annotation is int])
 @pytest.mark.parametrize("text", ["0", "-1", "many", "", "1.5"])
 def test_a_limit_is_a_positive_whole_number(name: str, text: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv(f"ANCHORAGE_{name.upper()}", text)

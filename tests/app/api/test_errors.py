@@ -31,6 +31,7 @@ CODES = {  # clients rest on these: a change here is a change of the interface
     "domain-error": 500,
     "forbidden": 403,
     "in-use": 409,
+    "invalid-head": 422,
     "invalid-input": 422,
     "invalid-option": 422,
     "invalid-vectors": 422,
