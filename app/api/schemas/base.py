@@ -48,7 +48,8 @@ BINARY = {
     "required": ["base64", "shape"],
 }
 EXAMPLE = [[0.1, 0.2, 0.3]]
-Vectors = Annotated[InstanceOf[np.ndarray], WithJsonSchema({"anyOf": [NUMBERS, BINARY], "examples": [EXAMPLE]})]
+VECTORS = WithJsonSchema({"anyOf": [NUMBERS, BINARY], "examples": [EXAMPLE]})
+Vectors = Annotated[InstanceOf[np.ndarray], VECTORS]
 Matrix = Annotated[InstanceOf[np.ndarray], WithJsonSchema(MATRIX)]  # of an answer, which may be empty
 
 

@@ -7,7 +7,7 @@ from pydantic import BaseModel, BeforeValidator, Field, InstanceOf, WithJsonSche
 from torch import Tensor
 
 from app.api.schemas.arrays import ARRAY, tensor_of
-from app.api.schemas.base import Id, In, Name, Vectors, check_ids
+from app.api.schemas.base import VECTORS, Id, In, Name, Vectors, check_ids
 from app.api.schemas.relative import ChosenCodesIn
 from app.service.examples import Truth
 from models.measures import Estimate
@@ -40,7 +40,7 @@ class ExamplesIn(In):
         Values | None, Field(description="by anchor id, or one a vector: numbers, or arrays of them")
     ] = None
     ids: Annotated[list[Id] | None, Field(description="of the items whose vectors are given")] = None
-    vectors: Vectors | None = None
+    vectors: Annotated[Vectors | None, VECTORS] = None
 
     @model_validator(mode="after")
     def _one_form(self) -> Self:

@@ -136,6 +136,13 @@ def put_heads(client, data):
     return made
 
 
+@pytest.fixture
+def own_heads(spaces, data):
+    """`spaces` with the heads h, m, coin and r."""
+    put_heads(spaces, data)
+    return spaces
+
+
 @pytest.fixture(scope="session")
 def headed_and_weights(tmp_path_factory, data):
     with served(tmp_path_factory.mktemp("headed")) as client:

@@ -22,6 +22,10 @@ READS = [
     ("GET", "/v1/collections/c", None),
     ("GET", "/v1/info", None),
     ("POST", "/v1/translate", {"source": "s", "target": "u", "vectors": [[1, 2]]}),
+    ("GET", "/v1/heads", None),
+    ("GET", "/v1/heads/h", None),
+    ("POST", "/v1/stitch", {"source": "s", "head": "h", "vectors": [[1, 2]]}),
+    ("POST", "/v1/relative", {"space": "s", "vectors": [[1, 2]]}),
     ("POST", "/v1/compare", {"spaces": ["s", "u"]}),
     ("POST", "/v1/spaces/long/disentanglement", {"factors": {"f": {i: ord(i) for i in "abcdefghij"}}}),
     ("POST", "/v1/collections/c/search", {"vectors": [[1, 2]]}),
@@ -32,11 +36,15 @@ WRITES = [
     ("PUT", "/v1/spaces/s/anchors", {"ids": ["x"], "vectors": [[1, 2]]}),
     ("POST", "/v1/spaces/s/anchors/delete", {"ids": ["x"]}),
     ("PUT", "/v1/translators/t", {"source": "s", "target": "u"}),
+    ("PUT", "/v1/heads/h", {"kind": "linear", "space": "s", "weight": [[1, 2]]}),
+    ("POST", "/v1/heads/f/fit", {"space": "s", "values": {"p": 1, "q": 2}}),
+    ("POST", "/v1/heads/h/evaluate", {"source": "s", "values": {"p": 1, "q": 2}}),
     ("PUT", "/v1/collections/c", {"space": "s"}),
     ("PUT", "/v1/collections/c/points", {"ids": ["x"], "vectors": [[1, 2]]}),
     ("POST", "/v1/collections/c/points/delete", {"ids": ["x"]}),
     ("DELETE", "/v1/collections/d", None),
     ("DELETE", "/v1/translators/v", None),
+    ("DELETE", "/v1/heads/g", None),
     ("DELETE", "/v1/spaces/w", None),
 ]
 OPEN = ["/livez", "/readyz", "/docs", "/openapi.json"]
@@ -57,6 +65,8 @@ def locked(tmp_path_factory):
         anchors = {"ids": list("abcdefghij"), "vectors": [[n] for n in range(10)]}
         client.put("/v1/spaces/long", json={"dim": 1, "anchors": anchors}, headers=bearing(KEYS["write"]))
         client.put("/v1/collections/c", json={"space": "s"}, headers=bearing(KEYS["write"]))
+        head = {"kind": "linear", "space": "s", "weight": [[1, 2]]}
+        client.put("/v1/heads/h", json=head, headers=bearing(KEYS["write"]))
         yield client
 
 

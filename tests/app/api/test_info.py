@@ -9,8 +9,12 @@ from app.index import METRICS
 from app.service.pairing import PAIRINGS, PROTOTYPES
 from app.settings import Settings
 from models.comparison import MEASURES
+from models.heads import ACTIVATIONS, HEADS
+from models.layers import LAYERS
 from models.objectives import OBJECTIVES
 from models.registry import METHODS
+from models.relative import CHOICES, OPTIONS
+from models.similarities import SIMILARITIES
 
 
 def test_info_names_what_requests_may_use(client):
@@ -33,6 +37,23 @@ def test_info_says_what_every_measure_means(client, name):
     shown, measure = client.get("/v1/info").json()["measures"][name], MEASURES[name]
     assert (shown["low"], shown["high"], shown["meaning"]) == (measure.low, measure.high, measure.meaning)
     assert shown["higher_is_alike"] is measure.higher_is_alike
+
+
+def test_info_lists_what_heads_are_made_of(client):
+    heads = {"kinds": [*HEADS, "onnx"], "activations": list(ACTIVATIONS), "layers": list(LAYERS)}
+    assert client.get("/v1/info").json()["heads"] == heads
+
+
+@pytest.mark.parametrize("name", SIMILARITIES)
+def test_info_says_what_every_similarity_means(client, name):
+    shown, similarity = client.get("/v1/info").json()["similarities"][name], SIMILARITIES[name]
+    assert shown == {k: getattr(similarity, k) for k in ("meaning", "higher_is_alike", "is_kernel")}
+
+
+def test_info_shows_the_options_of_relative_codes(client):
+    shown = client.get("/v1/info").json()["relative"]
+    assert {name: tuple(shown[name]) for name in CHOICES} == CHOICES
+    assert {name: shown[name] for name in OPTIONS} == {name: vars(option) for name, option in OPTIONS.items()}
 
 
 def test_info_lists_selectors_and_pairings(client):
