@@ -50,11 +50,11 @@ class Process:
         """Until it does nothing more behind the answers."""
         before, seconds = 0.0, IDLE + 1
         while seconds - before > IDLE:
-            before = self._seconds()
+            before = self.seconds()
             time.sleep(1)
-            seconds = self._seconds()
+            seconds = self.seconds()
 
-    def _seconds(self) -> float:
+    def seconds(self) -> float:
         """That it computed, so far."""
         fields = Path(f"/proc/{self.popen.pid}/stat").read_text().rpartition(")")[2].split()
         return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")

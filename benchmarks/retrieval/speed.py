@@ -3,9 +3,10 @@
 import os
 import time
 from argparse import Namespace
+from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import cycle
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -45,19 +46,41 @@ CASES = [Case(batch, part) for part in (None, PART) for batch in (1, 64)]
 
 @dataclass
 class Measured:
-    """One system at one size; seconds of every call."""
+    """One system at one size; for each case seconds of every call, and of computing for a query."""
 
     system: System
     ready: float
     effort: int | None
     recall: dict[int | None, float]
-    calls: dict[Case, list[float]]
+    calls: dict[Case, list[float]] = field(default_factory=lambda: defaultdict(list))
+    computing: dict[Case, list[float]] = field(default_factory=lambda: defaultdict(list))
     megabytes: float = 0.0
     kept: str = "-"
+
+    def ask(self, case: Case, points: Points) -> None:
+        """For a while, one call after the other; the first one warms up."""
+        spent, starts = [], cycle(range(0, len(points.queries), case.batch))
+        before, deadline = self.computed, time.perf_counter() + SECONDS
+        while time.perf_counter() < deadline or len(spent) < 3:
+            queries = points.queries[(start := next(starts)) : start + case.batch]
+            began = time.perf_counter()
+            self.system.search(queries, K, case.part)
+            spent.append(time.perf_counter() - began)
+        self.calls[case] += spent[1:]
+        self.computing[case].append((self.computed - before) / (len(spent) * case.batch))
+
+    @property
+    def computed(self) -> float:
+        """Seconds of its process, so far."""
+        return self.system.process.seconds() if self.system.process else time.process_time()
 
     def rate(self, case: Case) -> float:
         """Queries/s."""
         return case.batch * len(self.calls[case]) / sum(self.calls[case])
+
+    def cpu(self, case: Case) -> float:
+        """Milliseconds of computing for a query, which a busy machine changes little."""
+        return 1e3 * float(np.mean(self.computing[case]))
 
     def milliseconds(self, case: Case, percentile: float) -> float:
         return 1e3 * float(np.percentile(self.calls[case], percentile))
@@ -84,7 +107,7 @@ def compared(points: Points, options: Namespace, folder: Path, processes: ExitSt
     for _ in range(options.rounds):
         for measured in found:
             for case in CASES:
-                measured.calls[case] += asked(measured.system, case, points)
+                measured.ask(case, points)
     for measured in found:
         measured.megabytes = measured.system.megabytes
         if measured.system.process:
@@ -120,7 +143,7 @@ def filled(system: System, points: Points, right: dict[int | None, Slots], found
     reached = {part: recall(system, points, right, part) for part in right}
     spent = effort if system.efforts else None
     print(f"{system.name}: ready after {ready:.0f} s, effort {spent}, recall@{K} {reached[None]:.3f}", flush=True)
-    return Measured(system, ready, spent, reached, {case: [] for case in CASES})
+    return Measured(system, ready, spent, reached)
 
 
 def recall(system: System, points: Points, right: dict[int | None, Slots], part: int | None) -> float:
@@ -128,18 +151,6 @@ def recall(system: System, points: Points, right: dict[int | None, Slots], part:
     batches = np.array_split(points.queries, len(points.queries) // max(case.batch for case in CASES))
     found = [ids for batch in batches for ids in system.search(batch, K, part)]
     return float(np.mean([len({*ids} & {*own}) for ids, own in zip(found, right[part].tolist(), strict=True)]) / K)
-
-
-def asked(system: System, case: Case, points: Points) -> list[float]:
-    """Seconds of calls one after the other; the first one warms up."""
-    spent, starts = [], cycle(range(0, len(points.queries), case.batch))
-    deadline = time.perf_counter() + SECONDS
-    while time.perf_counter() < deadline or len(spent) < 3:
-        queries = points.queries[(start := next(starts)) : start + case.batch]
-        began = time.perf_counter()
-        system.search(queries, K, case.part)
-        spent.append(time.perf_counter() - began)
-    return spent[1:]
 
 
 def survived(system: System, process: Process, points: Points) -> str:
@@ -155,7 +166,7 @@ def survived(system: System, process: Process, points: Points) -> str:
 
 
 def report(found: list[Measured]) -> str:
-    head = ["", "queries/s", "p50 ms", "p99 ms", f"recall@{K}"]
+    head = ["queries/s", "p50 ms", "p99 ms", "CPU ms a query", f"recall@{K}"]
     parts = []
     for case in CASES:
         rows = [
@@ -164,11 +175,12 @@ def report(found: list[Measured]) -> str:
                 f"{m.rate(case):.0f}",
                 f"{m.milliseconds(case, 50):.2f}",
                 f"{m.milliseconds(case, 99):.2f}",
+                f"{m.cpu(case):.2f}",
                 f"{m.recall[case.part]:.3f}",
             ]
             for m in found
         ]
-        parts.append(grid([str(case), *head[1:]], rows))
+        parts.append(grid([str(case), *head], rows))
     needs = [
         [m.system.name, str(m.effort or "its own"), f"{m.ready:.0f}", f"{m.megabytes:.0f}", m.kept] for m in found
     ]
