@@ -42,9 +42,10 @@ class Points:
     def nearest(self, k: int, part: int | None) -> Slots:
         """By cosine, exactly: (q, k)"""
         slots = np.arange(len(self.stored)) if part is None else np.arange(part, len(self.stored), PARTS)
-        cosines = unit(self.queries) @ unit(self.stored[slots]).T
-        found: Slots = slots[np.argpartition(-cosines, k, axis=1)[:, :k]]
-        return found
+        rows = unit(self.stored[slots])
+        found = [np.argpartition(rows @ -query, k)[:k] for query in unit(self.queries)]
+        nearest: Slots = slots[found]
+        return nearest
 
 
 def real_vectors() -> Vectors:

@@ -24,7 +24,7 @@ Figures = NDArray[np.float64]  # (3,) own, overlap, recall
 
 def run(options: Namespace) -> None:
     means = []
-    print(f"{options.anchors} anchors, {options.queries} queries of each pair; {', '.join(WAYS)}\n")
+    print(f"{options.anchors} anchors, {options.queries} queries of each pair; {', '.join(WAYS)}\n", flush=True)
     with running_server() as client:
         for name in options.files:
             of = spaces(name)
