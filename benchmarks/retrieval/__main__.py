@@ -9,8 +9,8 @@ Run it in the repository's root. The peers live in an environment of their own, 
 
     python -m venv X; X/bin/pip install chromadb milvus-lite pymilvus
 
-OMP_NUM_THREADS holds for this process and for all that it starts. A peer takes the least of its efforts that reaches
-our recall without a filter; the first call of each turn is not counted.
+OMP_NUM_THREADS holds for this process and for all that it starts. A peer takes the least of its efforts that
+reaches our recall without a filter; the first call of each turn is not counted.
 """
 
 import argparse
