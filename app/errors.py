@@ -6,6 +6,7 @@ DomainError
     │   ├── InvalidVectors       NaN, inf, ragged, empty, booleans, strings; names the row
     │   ├── WrongDimension       vectors of another width than the space
     │   ├── SameSpace            source and target are one space
+    │   ├── Unrelated            two spaces whose shared anchors do not relate them
     │   ├── OverLimit            more dimensions, results, spaces or factors than one call may have
     │   ├── OnnxRefused          an ONNX model that cannot be a head
     │   ├── OnnxFailed           an ONNX model that failed when it ran
@@ -49,6 +50,10 @@ class WrongDimension(InvalidInput):
 
 class SameSpace(InvalidInput):
     """A translation needs two spaces."""
+
+
+class Unrelated(InvalidInput):
+    """Two spaces whose shared anchors do not relate them: nothing is better than the target's mean."""
 
 
 class OverLimit(InvalidInput):

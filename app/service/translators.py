@@ -11,7 +11,7 @@ import torch
 
 from anchors import AnchorSet
 from anchors.errors import NoSharedAnchors
-from app.errors import InvalidInput, InvalidVectors, SameSpace
+from app.errors import InvalidInput, InvalidVectors, SameSpace, Unrelated
 from app.index import LONGEST, overlong
 from app.service.heads import Heads
 from app.service.pairing import Paired, Pairing, Selection, Side, paired
@@ -102,7 +102,7 @@ class Translators(Resources):
         """The best way for `purpose` by its reports: a translator, or a path of several.
 
         The first use fits a translator for it by `auto`, unless somebody has put one of the pair.
-        NotFound, SameSpace, NoSharedAnchors, TooFewAnchors.
+        NotFound, SameSpace, NoSharedAnchors, TooFewAnchors, Unrelated.
         """
         check_two(source, target)
         for space in (source, target):
@@ -113,9 +113,12 @@ class Translators(Resources):
             way = self._through_others(source, target, purpose)
             if way is None:
                 raise
-            return self.route(*way)
-        path = self._fitted_path(source, target, purpose)
-        return self.route(*path) if path and worth(*path) > worth(direct) else self.route(direct)
+        else:
+            path = self._fitted_path(source, target, purpose)
+            way = path if path and worth(*path) > worth(direct) else [direct]
+        for step in way:
+            check_related(step)
+        return self.route(*way)
 
     def named(self, name: str) -> Route:
         """NotFound."""
@@ -328,6 +331,18 @@ def edges_of(pairs: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
 def anchors_used(source: Record, target: Record) -> dict[str, int]:
     """The versions of the two anchor sets: a translator fitted on others is stale."""
     return {side: Space.of(record).anchors_version for side, record in (("source", source), ("target", target))}
+
+
+def check_related(record: Record) -> None:
+    """Of what a first use fitted; what somebody has put may be the mean on purpose."""
+    if record.value["automatic"] and record.value["report"]["method"] == "mean":
+        source, target = pair_of(record)
+        raise Unrelated(
+            f"the anchors that {source!r} and {target!r} share do not relate them: on held-out ones nothing "
+            f"was better than the target's mean (see translator {record.name!r}). "
+            "Do equal ids mean equal items? Put more anchors, or PUT a translator of your own choice",
+            translator=record.name,
+        )
 
 
 def check_two(source: str, target: str) -> None:

@@ -54,6 +54,7 @@ CODES = {  # clients rest on these: a change here is a change of the interface
     "too-many-rows": 413,
     "unauthorized": 401,
     "unknown-method": 422,
+    "unrelated": 422,
     "unsupported-media-type": 415,
     "wrong-dimension": 422,
 }
