@@ -18,7 +18,7 @@ class Chroma:
     """HNSW with its own numbers."""
 
     name = "Chroma"
-    efforts = (100, 200, 400, 800)  # ef_search; 100 is its default
+    efforts = (10, 20, 50, 100, 200, 400, 800)  # ef_search; 100 is its default
 
     def __init__(self, folder: Path, peers: Path) -> None:
         self.http = Http(port := free_port())

@@ -23,8 +23,9 @@ Figures = NDArray[np.float64]  # (3,) own, overlap, recall
 
 
 def run(options: Namespace) -> None:
-    means = []
-    print(f"{options.anchors} anchors, {options.queries} queries of each pair; {', '.join(WAYS)}\n", flush=True)
+    means: list[list[str]] = []
+    print(f"{options.anchors} anchors, {options.queries} queries of each pair\n{NOTE}")
+    print(table([]), flush=True)
     with running_server() as client:
         for name in options.files:
             of = spaces(name)
@@ -32,11 +33,10 @@ def run(options: Namespace) -> None:
             found = []
             for source, target in of.pairs[:: options.pairs_step]:
                 found.append(three_ways(client, of, source, target, options.queries))
-                print(row(f"{name} {source} → {target}", found[-1]), flush=True)
+                print("| " + " | ".join(row(f"{name} {source} → {target}", found[-1])) + " |", flush=True)
             note = ", the pairing says the class only" if name in BY_CLASS else ""
             means.append(row(f"{name}: {len(found)} of {len(of.pairs)} pairs{note}", np.mean(found, 0)))
-    print(NOTE)
-    print(table(means))
+    print(f"\nMeans\n\n{table(means)}")
 
 
 def put(client: Client, of: Spaces, anchors: int) -> None:
