@@ -55,7 +55,7 @@ def width_after(place: int, name: str, tensors: Mapping[str, Tensor], width: int
     """Of what leaves the layer at `place`, given what comes to it: None is not known yet. InvalidHead."""
     if name == "linear":
         weight = tensors["weight"]
-        check_tensor(f"{place}.weight", weight, (len(weight), width) if width else None, ndim=2)
+        check_tensor(f"{place}.weight", weight, (len(weight), width) if width and weight.ndim else None, ndim=2)
         check_width(place, tensors, len(weight), ("bias",))
         return len(weight)
     known = width or next((tensor.numel() for tensor in tensors.values()), None)

@@ -109,6 +109,8 @@ def session_of(data: bytes, memory: int) -> onnxruntime.InferenceSession:
     options.intra_op_num_threads = min(THREADS, len(os.sched_getaffinity(0)))
     options.log_severity_level = QUIET
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # else the bytes may say that they are of onnxruntime's own format, which nobody has checked
+    options.add_session_config_entry("session.load_model_format", "ONNX")
     settings = {"CUDAExecutionProvider": {"gpu_mem_limit": str(memory)}}
     available = [name for name in PROVIDERS if name in onnxruntime.get_available_providers()]
     return onnxruntime.InferenceSession(data, options, [(name, settings.get(name, {})) for name in available])

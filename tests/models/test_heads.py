@@ -233,6 +233,7 @@ def test_tensors_that_are_missing_or_belong_to_no_layer_are_named(tensors, missi
     [
         ("linear linear", {"1.weight": (C, D + 1)}),
         ("linear linear", {"0.weight": (D,)}),
+        ("linear linear", {"1.weight": ()}),
         ("linear linear", {"0.bias": (D - 1,)}),
         ("linear layer_norm linear", {"1.weight": (D + 1,)}),
         ("linear layer_norm linear", {"1.bias": (D, 1)}),

@@ -109,8 +109,8 @@ def payloads_of(column: pa.Array) -> list[Any]:
         raise MalformedBody(f"column payload must hold structs or JSON texts, got {kind}")
     try:
         payloads = column.to_pylist()
-    except OverflowError as error:
-        raise MalformedBody(f"column payload holds a time that cannot be read: {error}") from error
+    except (OverflowError, ValueError) as error:
+        raise MalformedBody(f"column payload holds what JSON cannot say: {error}") from error
     return [payload_of(payload, row) for row, payload in enumerate(payloads)]
 
 

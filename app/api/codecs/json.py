@@ -20,6 +20,7 @@ from app.errors import InvalidVectors, MalformedBody
 DTYPES = ("<f2", "<f4", "<f8")
 LOWEST, HIGHEST = -(2**63), 2**64 - 1  # whole numbers that simdjson reads
 OPTIONS = orjson.OPT_SERIALIZE_NUMPY
+RANK = 32  # axes that an array may have
 
 
 class JsonCodec:
@@ -137,10 +138,14 @@ def array_of(value: Any) -> NDArray[np.float32]:
 
 
 def leaves(value: list[Any]) -> set[type]:
-    """The types of what stands in nested lists."""
-    kinds = set(map(type, value))
-    inner = (leaves(part) for part in value if type(part) is list)
-    return kinds - {list} | set().union(*inner) if list in kinds else kinds
+    """The types of what stands in nested lists. ValueError."""
+    kinds: set[type] = set()
+    for _ in range(RANK):
+        kinds |= set(map(type, value))
+        if list not in kinds:
+            return kinds
+        kinds, value = kinds - {list}, [inner for part in value if type(part) is list for inner in part]
+    raise ValueError(f"an array has at most {RANK} axes: the lists are nested deeper")
 
 
 def from_base64(fields: Mapping[str, Any], rank: int | None = 2) -> NDArray[Any]:

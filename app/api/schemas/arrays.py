@@ -45,7 +45,7 @@ def tensors_of(value: Any) -> dict[str, Tensor]:
         return {name: tensor_of(array) for name, array in value.items()}
     try:
         tensors: dict[str, Tensor] = load(bytes_of(value))
-    except SafetensorError as error:
+    except (SafetensorError, KeyError) as error:  # the latter for a dtype that torch does not have
         raise ValueError(f"the text is not a safetensors file in base64: {error}") from error
     strange = [name for name, tensor in tensors.items() if not tensor.is_floating_point()]
     if strange:

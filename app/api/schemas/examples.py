@@ -22,8 +22,8 @@ def values_of(value: Any) -> dict[str, Any]:
     """`array` (n, ...), and the `ids` that an object has beside it. ValueError."""
     by_id = isinstance(value, dict) and not isinstance(value.get("base64"), str)
     array = tensor_of(list(value.values()) if by_id else value)
-    if not array.numel() or not array.isfinite().all():
-        raise ValueError("values must be finite numbers, at least one")
+    if not array.ndim or not array.numel() or not array.isfinite().all():
+        raise ValueError("values must be a list of finite numbers, or of arrays of them, at least one")
     return {"array": array, "ids": list(value) if by_id else None}
 
 

@@ -10,12 +10,23 @@ from safetensors.torch import save
 
 NAN = {"base64": "AADAfw==", "dtype": "<f4", "shape": [1, 1]}
 STATE = b64encode(save({"0.weight": torch.full((2, 6), torch.nan)})).decode()
+
+
+def state_of(kind, size):
+    """A safetensors file of four numbers of a kind that torch may not have."""
+    head = json.dumps({"0.weight": {"dtype": kind, "shape": [4], "data_offsets": [0, size]}}).encode()
+    return b64encode(len(head).to_bytes(8, "little") + head + bytes(size)).decode()
+
+
+NUMBER = {"base64": "AACAPw==", "shape": []}
+DEEP, DEEPER = (json.loads("[" * depth + "1" + "]" * depth) for depth in (480, 900))
 ABSENT = object()
 JUNK = [
     ABSENT, None, True, -1, 0, 1.5, 1e39, 2**70, "", "b", "💥" * 3, "x" * 600, "\u0000",
     [], [[]], [[[]]], [None], ["a", "a"], [[1, 2], [3]], [[True]], [[1e39]], [0] * 70, ["linear"] * 70,
     {}, {"a": 1}, {"base64": "AAAA", "shape": [10**12, 10**12]}, NAN, STATE, {"0.weight": NAN}, {"anchors": []},
     {"selector": "kmeans", "count": 0}, {"item-00": 1}, {"item-00": [1], "item-01": [1, 2]}, {"nobody": "x"},
+    state_of("F4", 2), state_of("F6_E2M3", 3), state_of("F8_E8M0", 4), NUMBER, {"0.weight": NUMBER}, DEEP, DEEPER,
 ]  # fmt: skip
 ROUTES = [
     "PUT /v1/heads/new linear",

@@ -638,6 +638,18 @@ def test_an_arrow_column_that_is_no_matrix_is_refused(column):
     refused(ARROW, arrow_bytes(vector=column))
 
 
+@pytest.mark.parametrize(
+    "payload",
+    [
+        pa.StructArray.from_arrays([pa.array([1]), pa.array([2])], ["twice", "twice"]),
+        pa.array([{"at": 1}], pa.struct({"at": pa.timestamp("ns")})),
+    ],
+    ids=["two of a name", "nanoseconds"],
+)
+def test_an_arrow_payload_that_python_cannot_hold_is_malformed(payload):
+    refused(ARROW, arrow_bytes(vector=[[1.0]], payload=payload), MalformedBody)
+
+
 def test_an_arrow_payload_that_is_no_json_is_malformed():
     refused(ARROW, arrow_bytes(vector=[[1.0]], payload=["{"]), MalformedBody)
 

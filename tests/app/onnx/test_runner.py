@@ -101,6 +101,12 @@ def test_a_model_of_torch_gives_what_torch_gives(runner, exported):
     np.testing.assert_allclose(runner.run(model, None, X), wanted, atol=1e-6)
 
 
+def test_what_was_checked_is_what_runs(runner, doubled):
+    """The producer's name puts the mark of onnxruntime's own format where it looks for it."""
+    marked = b"\x12\x06  ORTM" + doubled
+    np.testing.assert_array_equal(runner.run(marked, None, X), 2 * X)
+
+
 @pytest.mark.parametrize("n", [1, BATCH, BATCH + 1, 2 * BATCH + 7])
 def test_every_row_is_answered(runner, doubled, n):
     x = np.random.default_rng(n).standard_normal((n, 4), dtype=np.float32)
