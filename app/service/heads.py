@@ -119,6 +119,12 @@ class Heads(Resources):
         )
 
 
+def answering_digest(head: Record) -> str:
+    """Of all that its outputs depend on: the same tensors may make another network."""
+    parts = {name: head.value[name] for name in ("kind", "activation", "parameters", "artifact")}
+    return digest_of(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS))
+
+
 def check_choice(name: str, value: str, known: Mapping[str, Any]) -> None:
     if value not in known:
         raise UnknownMethod(f"{name} must be one of {list(known)}, got {value!r}", expected=list(known), got=value)

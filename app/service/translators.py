@@ -13,7 +13,7 @@ from anchors import AnchorSet
 from anchors.errors import NoSharedAnchors
 from app.errors import InvalidInput, InvalidVectors, SameSpace, Unrelated
 from app.index import LONGEST, overlong
-from app.service.heads import Heads
+from app.service.heads import Heads, answering_digest
 from app.service.pairing import Paired, Pairing, Selection, Side, paired
 from app.service.paths import best_path, paths
 from app.service.purposes import Purpose
@@ -185,7 +185,7 @@ class Translators(Resources):
         if record.value["anchor_versions"] != anchors_used(source, target):
             return True
         head = Purpose.of(record).head
-        return head is not None and record.value["head_artifact"] != self.heads.get(head).value["artifact"]
+        return head is not None and record.value["head_digest"] != answering_digest(self.heads.get(head))
 
     def _direct(self, source: str, target: str, purpose: Purpose) -> Record:
         """NoSharedAnchors."""
@@ -277,7 +277,7 @@ class Translators(Resources):
             "spec": spec.to_value(),
             "anchor_versions": anchors_used(*spaces),
             "collections": self._positions(spec.pairing),
-            "head_artifact": head and head.value["artifact"],
+            "head_digest": head and answering_digest(head),
         }
         if current and asked.items() <= current.value.items():
             return None

@@ -69,6 +69,20 @@ def test_the_weights_of_a_head_that_was_replaced_are_dropped(services, store):
     assert services.stitching.stitch("b", "h", vectors(services, "b")).head.version == 2
 
 
+def mlp(function):
+    return {"layers": ["linear", function], "tensors": {"0.weight": WEIGHT, "0.bias": torch.zeros(2)}}
+
+
+@pytest.mark.parametrize(("function", "activation"), [("tanh", "softmax"), ("relu", "none")])
+def test_the_same_tensors_in_another_head_make_its_translators_stale(services, function, activation):
+    services.heads.put("h", HeadSpec("mlp", "b", activation="softmax"), mlp("relu"), None)
+    services.translators.put("t", for_head(), None)
+    services.heads.put("h", HeadSpec("mlp", "b", activation=activation), mlp(function), None)
+    assert services.translators.is_stale(services.translators.get("t"))
+    assert services.translators.put("t", for_head(), None)[0].version == 2
+    assert not services.translators.is_stale(services.translators.get("t"))
+
+
 def test_an_evaluation_leaves_the_weights_and_what_rests_on_the_head(services):
     services.translators.put("t", for_head(), None)
     services.evaluations.evaluate("h", labelled(services, "b"), None)
