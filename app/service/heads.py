@@ -93,8 +93,12 @@ class Heads(Resources):
         check_parts(spec.kind, kind.parts, parts)
         return kind.of_parts(spec.activation, parts)
 
+    def loaded(self, name: str) -> tuple[Record, Head]:
+        """The head as it is now, in memory. NotFound."""
+        return self.steady(name, lambda record: (record, self.of(record)))
+
     def of(self, record: Record) -> Head:
-        """In memory, as the record says. CorruptStore if it was replaced meanwhile: see `steady`."""
+        """In memory, as the record says. CorruptStore if it was replaced meanwhile: see `loaded`."""
         value = record.value
         return self._cached(
             value["kind"], value["activation"], value["artifact"], orjson.dumps(value["parameters"])

@@ -124,6 +124,33 @@ def test_a_refused_head_leaves_the_one_before(services):
     assert services.heads.get("h") == before
 
 
+@pytest.fixture
+def overtaken(services, store):
+    """Services without anything in memory, which read the head h just before it is replaced."""
+    reader = over(store)
+    find = reader.heads.find
+
+    def find_then_replace(name):
+        record = find(name)
+        reader.heads.find = find
+        services.heads.put("h", HeadSpec("linear", "b"), {"weight": 2 * WEIGHT}, None)
+        return record
+
+    reader.heads.find = find_then_replace
+    yield reader
+    reader.onnx.close()
+
+
+def test_a_translator_is_fitted_for_the_head_that_took_its_place(overtaken):
+    record, _ = overtaken.translators.put("t", for_head(), None)
+    assert not overtaken.translators.is_stale(record)
+
+
+def test_anchors_are_crossed_for_the_head_that_took_its_place(services, overtaken):
+    record, _ = services.translators.put("t", for_head("auto"), None)
+    assert overtaken.translators.crossed(record).keys() == set(IDS)
+
+
 def test_a_product_of_translator_and_head_is_kept(services):
     services.translators.put("t", for_head(), None)
     for _ in range(3):
