@@ -78,7 +78,7 @@ class Heads(Resources):
         def change(current: Record | None) -> Write | None:
             if current is None:
                 raise self.not_found(evaluated.name)
-            if current.value["artifact"] != evaluated.value["artifact"]:
+            if {**current.value, "evaluations": {}} != {**evaluated.value, "evaluations": {}}:
                 raise Conflict(f"head {evaluated.name!r} was replaced while it was evaluated: try again")
             evaluations = {**current.value["evaluations"], space: evaluation}
             return self._write(current.name, current, {**current.value, "evaluations": evaluations})

@@ -107,9 +107,10 @@ def test_a_translator_of_a_head_that_is_not_there_is_none(services):
         services.translators.put("t", for_head(), None)
 
 
-def test_figures_of_a_head_that_was_replaced_meanwhile_are_not_kept(services):
+@pytest.mark.parametrize(("labels", "scale"), [(["y", "x"], 1), (["x", "y"], 2)])
+def test_figures_of_a_head_that_was_replaced_meanwhile_are_not_kept(services, labels, scale):
     evaluated = services.heads.get("h")
-    services.heads.put("h", HeadSpec("linear", "b"), {"weight": 2 * WEIGHT}, None)
+    services.heads.put("h", HeadSpec("linear", "b", labels=labels), {"weight": scale * WEIGHT}, None)
     with pytest.raises(Conflict, match="replaced"):
         services.heads.keep(evaluated, "b", {"space": "b"})
     services.heads.delete("h", None)
