@@ -54,7 +54,7 @@ class Evaluations:
     def evaluate(self, name: str, of: Examples, translator: str | None) -> Evaluation:
         """NotFound, InvalidInput, OverLimit, Conflict, and what `Stitching.stitch` raises."""
         check_number(len(of))
-        record, head = self.stitching.head(name)
+        record, head = self.heads.loaded(name)
         grade = grading(record, of.truth)
         route = self.stitching.route(of.space, record, translator)
         crossed = self._crossed(route, of.ids) if route else {}

@@ -78,7 +78,7 @@ class Heads(Resources):
         def change(current: Record | None) -> Write | None:
             if current is None:
                 raise self.not_found(evaluated.name)
-            if current.value["artifact"] != evaluated.value["artifact"]:
+            if {**current.value, "evaluations": {}} != {**evaluated.value, "evaluations": {}}:
                 raise Conflict(f"head {evaluated.name!r} was replaced while it was evaluated: try again")
             evaluations = {**current.value["evaluations"], space: evaluation}
             return self._write(current.name, current, {**current.value, "evaluations": evaluations})
@@ -93,8 +93,12 @@ class Heads(Resources):
         check_parts(spec.kind, kind.parts, parts)
         return kind.of_parts(spec.activation, parts)
 
+    def loaded(self, name: str) -> tuple[Record, Head]:
+        """The head as it is now, in memory. NotFound."""
+        return self.steady(name, lambda record: (record, self.of(record)))
+
     def of(self, record: Record) -> Head:
-        """In memory, as the record says. CorruptStore if it was replaced meanwhile: see `steady`."""
+        """In memory, as the record says. CorruptStore if it was replaced meanwhile: see `loaded`."""
         value = record.value
         return self._cached(
             value["kind"], value["activation"], value["artifact"], orjson.dumps(value["parameters"])
@@ -117,6 +121,12 @@ class Heads(Resources):
             born={(space.kind, space.name): space.created_at for space in on},
             refers=frozenset([value["artifact"]]),
         )
+
+
+def answering_digest(head: Record) -> str:
+    """Of all that its outputs depend on: the same tensors may make another network."""
+    parts = {name: head.value[name] for name in ("kind", "activation", "parameters", "artifact")}
+    return digest_of(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS))
 
 
 def check_choice(name: str, value: str, known: Mapping[str, Any]) -> None:

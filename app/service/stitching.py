@@ -91,15 +91,11 @@ class Stitching:
 
         NotFound, WrongDimension, InvalidInput, InvalidVectors, OverLimit, and what `Translators.between` raises.
         """
-        record, head = self.head(name)
+        record, head = self.heads.loaded(name)
         check_width(source, Space.of(self.spaces.get(source)), vectors)
         check_size((len(vectors), *head.shape), self.max_outputs)
         route = self.route(source, record, translator)
         return Stitched(record, self.outputs(record, head, source, vectors, route), route)
-
-    def head(self, name: str) -> tuple[Record, Head]:
-        """NotFound."""
-        return self.heads.steady(name, lambda record: (record, self.heads.of(record)))
 
     def outputs(self, record: Record, head: Head, source: str, vectors: Vectors, route: Route | None) -> Tensor:
         """vectors (n, d1) of `source` -> (n, *shape). InvalidVectors, and what `RelativeCodes.of` raises."""

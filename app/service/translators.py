@@ -13,7 +13,7 @@ from anchors import AnchorSet
 from anchors.errors import NoSharedAnchors
 from app.errors import InvalidInput, InvalidVectors, SameSpace, Unrelated
 from app.index import LONGEST, overlong
-from app.service.heads import Heads
+from app.service.heads import Heads, answering_digest
 from app.service.pairing import Paired, Pairing, Selection, Side, paired
 from app.service.paths import best_path, paths
 from app.service.purposes import Purpose
@@ -27,6 +27,7 @@ from models.artifact import Artifact
 from models.base import LEAST_ANCHORS
 from models.errors import TooFewAnchors
 from models.estimate import Report, estimate
+from models.heads import Head
 from models.maps import Map
 from models.refit import crossed, method_of
 
@@ -170,7 +171,7 @@ class Translators(Resources):
         x, y = torch.from_numpy(pairs.source), torch.from_numpy(pairs.target)
         kept = torch.tensor([id_ not in report["suspicious"] for id_ in pairs.ids])
         head = Purpose.of(record).head
-        method = method_of(report, self.heads.of(self.heads.get(head)) if head else None)
+        method = method_of(report, self.heads.loaded(head)[1] if head else None)
         maps, fold_of = crossed(method, x, y, kept, spec["seed"])
         return {id_: maps[fold] for id_, fold in zip(pairs.ids, fold_of.tolist(), strict=True)}
 
@@ -185,7 +186,7 @@ class Translators(Resources):
         if record.value["anchor_versions"] != anchors_used(source, target):
             return True
         head = Purpose.of(record).head
-        return head is not None and record.value["head_artifact"] != self.heads.get(head).value["artifact"]
+        return head is not None and record.value["head_digest"] != answering_digest(self.heads.get(head))
 
     def _direct(self, source: str, target: str, purpose: Purpose) -> Record:
         """NoSharedAnchors."""
@@ -256,11 +257,11 @@ class Translators(Resources):
         native = rows.at([row for row in range(len(rows.ids)) if not rows.origin(row)])
         return AnchorSet.of(list(map(str, native.ids)), native.vectors)
 
-    def _head(self, spec: Spec) -> Record | None:
+    def _head(self, spec: Spec) -> tuple[Record | None, Head | None]:
         """NotFound; InvalidInput unless it is of the target."""
         if spec.head is None:
-            return None
-        head = self.heads.get(spec.head)
+            return None, None
+        head, agreeing = self.heads.loaded(spec.head)
         if spec.objective != "head" or head.value["space"] != spec.target:
             raise InvalidInput(
                 f"a head goes with the objective 'head' and the target that it is of; head {head.name!r} is of "
@@ -268,16 +269,17 @@ class Translators(Resources):
                 expected={"objective": "head", "target": head.value["space"]},
                 got={"objective": spec.objective, "target": spec.target},
             )
-        return head
+        return head, agreeing
 
     def _fitted(self, name: str, current: Record | None, spec: Spec) -> Write | None:
         """None if `current` is the same translator, fitted on the same anchors."""
-        spaces, head = [self.spaces.get(space) for space in (spec.source, spec.target)], self._head(spec)
+        spaces = [self.spaces.get(space) for space in (spec.source, spec.target)]
+        head, agreeing = self._head(spec)
         asked = {
             "spec": spec.to_value(),
             "anchor_versions": anchors_used(*spaces),
             "collections": self._positions(spec.pairing),
-            "head_artifact": head and head.value["artifact"],
+            "head_digest": head and answering_digest(head),
         }
         if current and asked.items() <= current.value.items():
             return None
@@ -285,7 +287,6 @@ class Translators(Resources):
         target = self._side(spec.target, spec.pairing.target_collection)
         chosen = paired(source, target, spec.pairing, spec.selection)
         x, y = (torch.from_numpy(vectors) for vectors in (chosen.pairs.source, chosen.pairs.target))
-        agreeing = self.heads.of(head) if head else None
         done = estimate(x, y, spec.method, spec.objective, spec.options, spec.seed, agreeing)
         artifact = Artifact(done.method.map_, done.score, done.confidence, done.calibration).to_bytes()
         digest = digest_of(artifact)

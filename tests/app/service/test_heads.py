@@ -69,6 +69,20 @@ def test_the_weights_of_a_head_that_was_replaced_are_dropped(services, store):
     assert services.stitching.stitch("b", "h", vectors(services, "b")).head.version == 2
 
 
+def mlp(function):
+    return {"layers": ["linear", function], "tensors": {"0.weight": WEIGHT, "0.bias": torch.zeros(2)}}
+
+
+@pytest.mark.parametrize(("function", "activation"), [("tanh", "softmax"), ("relu", "none")])
+def test_the_same_tensors_in_another_head_make_its_translators_stale(services, function, activation):
+    services.heads.put("h", HeadSpec("mlp", "b", activation="softmax"), mlp("relu"), None)
+    services.translators.put("t", for_head(), None)
+    services.heads.put("h", HeadSpec("mlp", "b", activation=activation), mlp(function), None)
+    assert services.translators.is_stale(services.translators.get("t"))
+    assert services.translators.put("t", for_head(), None)[0].version == 2
+    assert not services.translators.is_stale(services.translators.get("t"))
+
+
 def test_an_evaluation_leaves_the_weights_and_what_rests_on_the_head(services):
     services.translators.put("t", for_head(), None)
     services.evaluations.evaluate("h", labelled(services, "b"), None)
@@ -93,9 +107,10 @@ def test_a_translator_of_a_head_that_is_not_there_is_none(services):
         services.translators.put("t", for_head(), None)
 
 
-def test_figures_of_a_head_that_was_replaced_meanwhile_are_not_kept(services):
+@pytest.mark.parametrize(("labels", "scale"), [(["y", "x"], 1), (["x", "y"], 2)])
+def test_figures_of_a_head_that_was_replaced_meanwhile_are_not_kept(services, labels, scale):
     evaluated = services.heads.get("h")
-    services.heads.put("h", HeadSpec("linear", "b"), {"weight": 2 * WEIGHT}, None)
+    services.heads.put("h", HeadSpec("linear", "b", labels=labels), {"weight": scale * WEIGHT}, None)
     with pytest.raises(Conflict, match="replaced"):
         services.heads.keep(evaluated, "b", {"space": "b"})
     services.heads.delete("h", None)
@@ -108,6 +123,33 @@ def test_a_refused_head_leaves_the_one_before(services):
     with pytest.raises(InvalidHead):
         services.heads.put("h", HeadSpec("linear", "b", labels=["x"]), {"weight": WEIGHT}, None)
     assert services.heads.get("h") == before
+
+
+@pytest.fixture
+def overtaken(services, store):
+    """Services without anything in memory, which read the head h just before it is replaced."""
+    reader = over(store)
+    find = reader.heads.find
+
+    def find_then_replace(name):
+        record = find(name)
+        reader.heads.find = find
+        services.heads.put("h", HeadSpec("linear", "b"), {"weight": 2 * WEIGHT}, None)
+        return record
+
+    reader.heads.find = find_then_replace
+    yield reader
+    reader.onnx.close()
+
+
+def test_a_translator_is_fitted_for_the_head_that_took_its_place(overtaken):
+    record, _ = overtaken.translators.put("t", for_head(), None)
+    assert not overtaken.translators.is_stale(record)
+
+
+def test_anchors_are_crossed_for_the_head_that_took_its_place(services, overtaken):
+    record, _ = services.translators.put("t", for_head("auto"), None)
+    assert overtaken.translators.crossed(record).keys() == set(IDS)
 
 
 def test_a_product_of_translator_and_head_is_kept(services):
