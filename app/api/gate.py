@@ -15,7 +15,8 @@ from app.settings import Settings
 SCOPES = ("read", "write", "admin")  # each includes those before it
 OPEN = re.compile(r"/|/livez|/readyz|/docs|/openapi\.json|/swagger/[^/]*")
 COMPUTES = re.compile(
-    r"/v1/(translate|stitch|relative|compare|spaces/[^/]+/disentanglement|collections/[^/]+/(search|points/get))"
+    r"/v1/(translate|stitch|relative|compare|spaces/[^/]+/disentanglement"
+    r"|collections/[^/]+/(search|rerank|points/(get|list|count)))"
 )
 
 

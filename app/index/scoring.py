@@ -5,7 +5,7 @@ Up to what a query has in common with every point, each score grows with its nea
 so that two numbers beside a vector are all that a way of scoring needs:
     cosine      q' = q / ‖q‖   a = 1 / ‖y‖   b = 0
     ip          q' = q         a = 1         b = 0
-    euclidean   q' = 2 q       a = 1         b = ‖y‖²    nearness = ‖q‖² - ‖q - y‖²
+    euclidean   q' = 2 (q - m) a = 1         b = ‖y - m‖²    nearness = ‖q - m‖² - ‖q - y‖²
 """
 
 from collections.abc import Callable, Mapping
@@ -99,15 +99,24 @@ class InnerProduct:
 
 
 class Euclidean:
-    """‖q - y‖"""
+    """‖q - y‖, by products about the mean of the first vectors: what far points share would drown what they do not."""
 
     descending = products = False
 
+    def __init__(self) -> None:
+        self._centre: Vectors | None = None  # (d,)
+
     def fold(self, queries: Vectors) -> Folded:
-        return Folded(2 * queries, np.zeros(len(queries), np.float32))
+        if self._centre is None:
+            return Folded(2 * queries, np.zeros(len(queries), np.float32))
+        folded = 2 * (queries - self._centre)
+        return Folded(folded, folded @ self._centre)
 
     def numbers(self, vectors: Vectors) -> Vectors:
-        squares = np.einsum("nd,nd->n", vectors, vectors, dtype=np.float64)
+        if self._centre is None and len(vectors):
+            self._centre = vectors.mean(0, dtype=np.float64).astype(np.float32)
+        apart = vectors if self._centre is None else vectors - self._centre
+        squares = np.einsum("nd,nd->n", apart, apart, dtype=np.float64)
         return np.column_stack([np.ones(len(vectors), np.float32), squares.astype(np.float32)])
 
     def scores(self, queries: Vectors, vectors: Vectors, numbers: Vectors) -> Matrix:  # noqa: ARG002

@@ -1,6 +1,7 @@
 """Keys and their scopes, and no more requests at once than the settings allow."""
 
 import hashlib
+import re
 import threading
 
 import pytest
@@ -29,7 +30,14 @@ READS = [
     ("POST", "/v1/compare", {"spaces": ["s", "u"]}),
     ("POST", "/v1/spaces/long/disentanglement", {"factors": {"f": {i: ord(i) for i in "abcdefghij"}}}),
     ("POST", "/v1/collections/c/search", {"vectors": [[1, 2]]}),
+    (
+        "POST",
+        "/v1/collections/c/rerank",
+        {"vectors": [[1, 2]], "space": "s", "candidates": {"ids": ["x"], "vectors": [[1, 2]]}},
+    ),
     ("POST", "/v1/collections/c/points/get", {"ids": ["x"]}),
+    ("POST", "/v1/collections/c/points/list", {}),
+    ("POST", "/v1/collections/c/points/count", {}),
 ]
 WRITES = [
     ("PUT", "/v1/spaces/s", {"dim": 2}),
@@ -75,6 +83,13 @@ def test_without_a_key_every_route_is_401(locked, method, path, body, assert_pro
     answer = locked.request(method, path, json=body)
     assert_problem(answer, 401, "unauthorized")
     assert answer.headers["www-authenticate"] == "Bearer"
+
+
+def test_every_post_is_among_the_routes_tried(locked):
+    posts = [path for path, methods in locked.app.openapi()["paths"].items() if "post" in methods]
+    tried = [path for method, path, _ in READS + WRITES if method == "POST"]
+    shapes = [re.sub(r"{[^/]*}", "[^/]+", path) for path in posts]
+    assert [shape for shape in shapes if not any(re.fullmatch(shape, path) for path in tried)] == []
 
 
 @pytest.mark.parametrize("path", ["/v1/nowhere", "/nowhere", "/docs/", "/livez/x", "/swagger/a/b", "/v1/livez"])

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from app.index import METRICS, NumpyIndex
+from app.index import METRICS, SCORINGS, NumpyIndex, TableIndex, View
 
 DIM = 8
 TOLERANCE = {"rtol": 1e-5, "atol": 1e-5}
@@ -80,6 +80,20 @@ def test_a_stored_vector_finds_itself_with_the_oracles_score(both, queries):
 def test_search_is_precise_far_from_the_origin(both, queries):
     put(both, numbered(100), vectors(100) + np.float32(10))
     assert_alike(both, vectors(queries, seed=1) + np.float32(10), 1)
+
+
+@pytest.mark.parametrize("queries", [1, 64])
+@pytest.mark.parametrize(("offset", "spread"), [(1, 1e-3), (10, 1e-3), (1000, 1)])
+def test_exact_euclidean_search_is_exact_far_from_the_origin(offset, spread, queries):
+    stored, asked = (np.float32(offset) + np.float32(spread) * vectors(n, seed=n) for n in (3000, queries))
+    oracle = NumpyIndex(DIM, "euclidean")
+    oracle.put(numbered(3000), stored)
+    right = oracle.search(asked, 10)
+    assert (View.of(stored, SCORINGS["euclidean"]()).nearest(asked, 10).slots == right.slots).all()
+    index = TableIndex(DIM, "euclidean")
+    for start in range(0, 3000, 100):  # the centre is of the first, and stays
+        index.put(numbered(100, start), stored[start : start + 100])
+    assert (index.search(asked, 10).slots == right.slots).all()
 
 
 @pytest.mark.parametrize("scale", [1e-30, 1e-20, 1e-3, 1e3, 1e17])
