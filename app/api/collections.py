@@ -18,6 +18,7 @@ from app.api.schemas.collections import (
     SearchOut,
 )
 from app.service.live import Point
+from app.service.routes import UNTRANSLATED
 
 router = APIRouter(prefix="/v1/collections", tags=["collections"])
 collection_body, points_body = Body(CollectionIn), Body(PointsIn, ALL)
@@ -125,8 +126,7 @@ def search(
     """The nearest points to each query; queries of another space are translated first."""
     found = services.collections.search(collection, body.vectors, body.k, body.space, body.translator)
     results = [[{**carried(point, body.with_), "score": score} for point, score in hits] for hits in found.hits]
-    nothing: dict[str, Any] = {"translator": None, "version": None, "path": [], "stale": None}
-    named = found.translation.route.named if found.translation else nothing
+    named = found.translation.route.named if found.translation else UNTRANSLATED
     return reply({"results": results, "score": found.score, **named})
 
 

@@ -116,4 +116,5 @@ class SearchOut(BaseModel):
     translator: str | None
     version: int | None
     path: list[str]
+    versions: list[int]
     stale: bool | None

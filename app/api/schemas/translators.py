@@ -116,8 +116,8 @@ class TranslatorPage(BaseModel):
 class TranslateOut(BaseModel):
     """Vectors of the target space, and the translators that made them, in order.
 
-    `translator` and `version` are null where `path` has several. `confidence`, on request: the expected cosine of
-    each vector to the true one, both seen from the mean of the target anchors.
+    `translator` and `version` are null where `path` has several; `versions` are in its order. `confidence`,
+    on request: the expected cosine of each vector to the true one, both seen from the mean of the target anchors.
     """
 
     vectors: Vectors
@@ -126,5 +126,6 @@ class TranslateOut(BaseModel):
     translator: str | None
     version: int | None
     path: list[str]
+    versions: list[int]
     stale: bool
     confidence: list[float] | None = None
