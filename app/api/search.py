@@ -10,12 +10,11 @@ from app.api.codecs.base import Fields
 from app.api.deps import NamePath, ServicesDep
 from app.api.points import carried
 from app.api.schemas.search import ExplainOut, RerankIn, RerankOut, SearchIn, SearchOut
+from app.service.routes import UNTRANSLATED
 from app.service.search import Hit
 
 router = APIRouter(prefix="/v1/collections/{collection}", tags=["collections"])
 search_body, rerank_body = Body(SearchIn, ALL), Body(RerankIn)
-
-NOTHING: dict[str, Any] = {"translator": None, "version": None, "path": [], "stale": None}  # translated
 
 
 @router.post(
@@ -34,7 +33,7 @@ def search(
     found = services.search.search(collection, body.query())
     translation = found.translation
     fields: Fields = {"results": carrying(found.hits, body.with_), "score": found.scale.name}
-    fields |= translation.route.named if translation else NOTHING
+    fields |= translation.route.named if translation else UNTRANSLATED
     if "confidence" in body.with_:
         fields["confidence"] = translation.confidence if translation else None
     if body.explain:

@@ -9,7 +9,7 @@ import orjson
 
 from app.errors import Conflict, WrongDimension
 from app.onnx.head import OnnxHead
-from app.service.relative import RelativeSpec
+from app.service.relative import RelativeSpec, check_number
 from app.service.resources import Resources
 from app.service.spaces import Space, Spaces
 from app.store import Record, Store, Write
@@ -160,6 +160,7 @@ def check_labels(labels: list[str] | None, head: Head) -> None:
 
 
 def check_codes(relative: RelativeSpec, head: Head) -> None:
+    check_number(len(relative.anchors))
     if head.dim != relative.dim:
         raise WrongDimension(
             f"the head takes vectors of {head.dim} dimensions, the relative codes have {relative.dim}: "

@@ -1,6 +1,6 @@
 """A way from one space to another: one translator, or a path of several."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import prod
 from typing import Any
@@ -15,6 +15,9 @@ from models.affine import Affine
 from models.artifact import Artifact
 from models.maps import Map
 from models.scores import Fitted
+
+# what an answer says where nothing had to be translated
+UNTRANSLATED: Mapping[str, Any] = {"translator": None, "version": None, "path": [], "versions": [], "stale": None}
 
 
 @dataclass(frozen=True)
@@ -53,6 +56,7 @@ class Route:
             "translator": names[0] if one else None,
             "version": self.steps[0].version if one else None,
             "path": names,
+            "versions": [record.version for record in self.steps],
             "stale": self.stale,
         }
 

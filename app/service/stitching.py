@@ -12,14 +12,14 @@ from app.service.heads import Heads
 from app.service.outputs import check_finite, check_size
 from app.service.purposes import Purpose
 from app.service.relative import RelativeCodes, RelativeSpec
-from app.service.routes import Route, fused
+from app.service.routes import UNTRANSLATED, Route, fused
 from app.service.spaces import Space, Spaces, check_width
 from app.service.translators import Translators
 from app.store import Record
 from app.store.rows import Vectors
 from models.heads import ACTIVATIONS, Head, LinearHead
 
-FUSED = 64  # products of a translator and a head kept in memory
+FUSED = 16  # products of a translator and a head kept in memory
 
 
 @dataclass(frozen=True)
@@ -71,8 +71,7 @@ class Stitched:
     @property
     def named(self) -> dict[str, Any]:
         """What an answer says of it."""
-        nothing: dict[str, Any] = {"translator": None, "version": None, "path": [], "stale": None}
-        named = self.route.named if self.route else nothing
+        named = self.route.named if self.route else UNTRANSLATED
         return {"head": self.head.name, "head_version": self.head.version, **named}
 
 

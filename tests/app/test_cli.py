@@ -199,7 +199,7 @@ def test_doctor_prints(fresh: Process, label: str) -> None:
 
 @pytest.mark.parametrize("limit", [name for name in Settings.model_fields if name.startswith("max_")])
 def test_doctor_prints_every_limit(fresh: Process, limit: str) -> None:
-    assert re.search(rf"^\s*{limit} +[\d,]+\s*$", fresh.stdout, re.MULTILINE)
+    assert re.search(rf"^\s*{limit} +[\d,.]+\s*$", fresh.stdout, re.MULTILINE)
 
 
 @pytest.mark.parametrize(

@@ -65,9 +65,7 @@ class StitchIn(In):
     head: Name
     vectors: Vectors
     translator: Name | None = None
-    top_k: Annotated[int | None, Field(ge=1, description="name so many of the likeliest labels of every row")] = (
-        None
-    )
+    top_k: Annotated[int | None, Field(ge=1, description="so many of the likeliest labels of every row")] = None
 
 
 class HeadOut(ResourceOut):
@@ -112,7 +110,7 @@ class StitchOut(BaseModel):
     """Of a classifier the likeliest label of every row and all probabilities, otherwise what the head gives.
 
     A classifier without activation has `outputs` in place of `probabilities`. The translators are null, and `path`
-    is empty, where nothing had to be translated.
+    is empty, where nothing had to be translated; `versions` are theirs, in the order of `path`.
     """
 
     labels: list[str] | None = None
@@ -124,4 +122,5 @@ class StitchOut(BaseModel):
     translator: str | None
     version: int | None
     path: list[str]
+    versions: list[int]
     stale: bool | None

@@ -144,6 +144,7 @@ class SearchOut(BaseModel):
     translator: str | None
     version: int | None
     path: list[str]
+    versions: list[int]
     stale: bool | None
     confidence: list[float] | None = None
     explain: ExplainOut | None = None

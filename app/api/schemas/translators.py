@@ -116,9 +116,9 @@ class TranslatorPage(BaseModel):
 class TranslateOut(BaseModel):
     """Vectors of the target space, and the translators that made them, in order.
 
-    `translator` and `version` are null where `path` has several. `confidence`, on request: the expected cosine of
-    each vector to the true one, both seen from the mean of the target anchors; null where `path` has several, as
-    nobody has measured these as a whole.
+    `translator` and `version` are null where `path` has several; `versions` are in its order. `confidence`, on
+    request: the expected cosine of each vector to the true one, both seen from the mean of the target anchors; null
+    where `path` has several, as nobody has measured these as a whole.
     """
 
     vectors: Vectors
@@ -127,5 +127,6 @@ class TranslateOut(BaseModel):
     translator: str | None
     version: int | None
     path: list[str]
+    versions: list[int]
     stale: bool
     confidence: list[float] | None = None

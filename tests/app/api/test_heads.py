@@ -273,6 +273,12 @@ def test_codes_that_cannot_be_are_422_before_they_are_used(relative, headed, ass
     assert_problem(answer, 422, "unknown-method" if relative.get("similarity") == "taste" else "invalid-option")
 
 
+def test_codes_of_too_many_anchors_are_422(headed, assert_problem):
+    anchors = [str(number) for number in range(5001)]
+    body = {"kind": "linear", "relative": {"anchors": anchors}, "weight": [[1] * 5001]}
+    assert assert_problem(headed.put("/v1/heads/free", json=body), 422, "over-limit")["limit"] == 5000
+
+
 @pytest.mark.parametrize("anchors", [[], ["p", "p"], None, [None]])
 def test_codes_need_anchors_each_once(anchors, headed, assert_problem):
     body = {"kind": "linear", "relative": {"anchors": anchors}, "weight": [[1]]}

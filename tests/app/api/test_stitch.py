@@ -12,7 +12,7 @@ JSON = "application/json"
 NPY = "application/x-npy"
 ARROW = "application/vnd.apache.arrow.stream"
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
-NATIVE = {"translator": None, "version": None, "path": [], "stale": None}
+NATIVE = {"translator": None, "version": None, "path": [], "versions": [], "stale": None}
 
 
 def stitch(client, source, head, vectors, accept=JSON, **more):
@@ -78,6 +78,7 @@ def test_the_first_use_fits_a_translator_for_the_head(head, headed, data):
         "translator": name,
         "version": 1,
         "path": [name],
+        "versions": [1],
         "stale": False,
     }
     shown = headed.get(f"/v1/translators/{name}").json()
@@ -175,7 +176,7 @@ def test_the_last_step_of_a_path_suits_the_head(alone, data):
     alone.put("/v1/spaces/a/anchors", json=more)
     answer = stitch(alone, "far", "h", data.new_a).json()
     assert answer["path"] == ["far-to-a", "a-to-b-head-h"]
-    assert (answer["translator"], answer["version"]) == (None, None)
+    assert (answer["translator"], answer["version"], answer["versions"]) == (None, None, [1, 1])
     route = alone.app_state["services"].translators.between("far", "b", Purpose("head", "h"))
     assert len(route.maps) == 1
 

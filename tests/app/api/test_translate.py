@@ -121,7 +121,8 @@ def test_the_answer_as_npy_names_it_in_headers(send):
 
 def test_the_answer_as_arrow_names_it_in_metadata(send, read_arrow):
     metadata = read_arrow(send("arrow", BY_PAIR, ARROW)).schema.metadata
-    assert {key.decode(): orjson.loads(value) for key, value in metadata.items()} == {**NAMED, "path": ["t"]}
+    named = {**NAMED, "path": ["t"], "versions": [1]}
+    assert {key.decode(): orjson.loads(value) for key, value in metadata.items()} == named
 
 
 def test_translations_are_near_the_true_counterparts(send, data):

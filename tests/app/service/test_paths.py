@@ -196,12 +196,18 @@ def test_items_arrive_where_they_are_seen(chained):
 
 def test_a_path_names_its_steps_and_no_single_translator(chained):
     named = chained.translators.between("a", "c", USE).named
-    assert named == {"translator": None, "version": None, "path": ["a-to-b", "b-to-c"], "stale": False}
+    assert named == {
+        "translator": None,
+        "version": None,
+        "path": ["a-to-b", "b-to-c"],
+        "versions": [1, 1],
+        "stale": False,
+    }
 
 
 def test_a_step_alone_names_itself(chained):
     named = chained.translators.between("a", "b", USE).named
-    assert named == {"translator": "a-to-b", "version": 1, "path": ["a-to-b"], "stale": False}
+    assert named == {"translator": "a-to-b", "version": 1, "path": ["a-to-b"], "versions": [1], "stale": False}
 
 
 def test_a_path_is_not_stored(chained):
