@@ -143,6 +143,15 @@ def parameters(index: Any, effort: int, wanted: Mask | None) -> Any:
     return untyped.SearchParameters(**selected) if selected else None
 
 
+def products(query: Vectors, rows: Vectors) -> Vectors:
+    """query (d,), rows (n, d) -> (n,)"""
+    query, rows = np.ascontiguousarray(query, np.float32), np.ascontiguousarray(rows, np.float32)
+    n, d = rows.shape
+    result = np.empty(n, np.float32)
+    untyped.fvec_inner_products_ny(*map(untyped.swig_ptr, (result, query, rows)), d, n)
+    return result
+
+
 def gpu() -> Callable[[Any], Any]:
     """Copies an index to the first GPU, a flat one in half precision."""
     resources, options = untyped.StandardGpuResources(), untyped.GpuClonerOptions()

@@ -8,9 +8,10 @@ import torch
 from torch import Tensor
 
 from app.index.base import Mask, Ranking, Slots, Vectors, count
+from app.index.faiss import products
 from app.index.scoring import Folded, Scoring
 
-CHUNK = 16384  # points whose products with queries are in memory at a time
+CHUNK = 16384  # points whose products with several queries are in memory at a time
 QUERIES = 256  # and those queries
 NUMBERS = 2**24  # of candidates' vectors in memory at a time
 MARGIN = 16  # candidates beyond k: single precision may swap what is nearly as near
@@ -64,21 +65,22 @@ class View:
     def _nearest(self, folded: Folded, k: int, wanted: Mask) -> Slots:
         m = len(folded.vectors)
         nearest, slots = torch.empty(m, 0), torch.empty(m, 0, dtype=torch.int64)
-        for run in runs(wanted):
-            nearness = self._nearness(folded.vectors, folded.offsets, run)
+        for run in runs(wanted, m):
+            nearness = self._nearness(folded, run)
             if isinstance(run, slice) and not wanted[run].all():
                 nearness[:, torch.from_numpy(~wanted[run])] = -torch.inf
             here, column = nearness.topk(min(k, nearness.shape[1]))
-            nearest, slots = torch.cat([nearest, here], 1), torch.cat([slots, numbered(run)[column]], 1)
-            nearest, column = nearest.topk(min(k, nearest.shape[1]))
-            slots = slots.gather(1, column)
+            nearest, slots = torch.cat([nearest, here], 1), torch.cat([slots, numbered(run, column)], 1)
+            if nearest.shape[1] > k:
+                nearest, column = nearest.topk(k)
+                slots = slots.gather(1, column)
         return slots.numpy()
 
-    def _nearness(self, queries: Vectors, offsets: Vectors, run: Run) -> Tensor:
+    def _nearness(self, folded: Folded, run: Run) -> Tensor:
         """(m, c)"""
-        products = torch.from_numpy(multiplied(queries, self.vectors[run]) - offsets[:, None])
+        products = torch.from_numpy(multiplied(folded.vectors, self.vectors[run]))
         a, b = torch.from_numpy(self.numbers[run]).unbind(1)
-        return products.mul_(a).sub_(b)
+        return products.sub_(torch.from_numpy(folded.offsets)[:, None]).mul_(a).sub_(b)
 
     def _ranked(self, queries: Vectors, candidates: Slots, k: int) -> tuple[Vectors, Slots]:
         exact = self.scoring.scores(queries, self.vectors[candidates], self.numbers[candidates])
@@ -94,22 +96,22 @@ def parts(folded: Folded) -> Iterator[Folded]:
         yield Folded(folded.vectors[cut], folded.offsets[cut])
 
 
-def runs(wanted: Mask) -> Iterator[Run]:
+def runs(wanted: Mask, queries: int) -> Iterator[Run]:
     """Where those wanted are: slices that may hold others too, or, if few are wanted, their slots."""
-    few = 2 * count(wanted) < len(wanted)
-    slots = wanted.nonzero()[0] if few else None
-    for start in range(0, len(wanted) if slots is None else len(slots), CHUNK):
-        cut = slice(start, min(start + CHUNK, len(wanted)))
-        yield cut if slots is None else slots[cut]
+    if 2 * count(wanted) < len(wanted):
+        slots = wanted.nonzero()[0]
+        yield from (slots[start : start + CHUNK] for start in range(0, len(slots), CHUNK))
+    else:
+        step = CHUNK if queries > 1 else len(wanted)
+        yield from (slice(start, min(start + step, len(wanted))) for start in range(0, len(wanted), step))
 
 
 def multiplied(queries: Vectors, rows: Vectors) -> Vectors:
-    """(m, d), (c, d) -> (m, c). A lone query is as fast on one thread, and then waits for no others."""
+    """(m, d), (c, d) -> (m, c). For a lone query FAISS is the fastest, and waits for no other thread."""
     if len(queries) == 1:
-        products: Vectors = np.einsum("cd,d->c", rows, queries[0])[None]
-        return products
+        return products(queries[0], rows)[None]
     return (torch.from_numpy(rows) @ torch.tensor(queries).T).T.contiguous().numpy()
 
 
-def numbered(run: Run) -> Tensor:
-    return torch.arange(run.start, run.stop) if isinstance(run, slice) else torch.from_numpy(run)
+def numbered(run: Run, places: Tensor) -> Tensor:
+    return places + run.start if isinstance(run, slice) else torch.from_numpy(run)[places]

@@ -1,6 +1,8 @@
 """What is built behind the searches, one after the other."""
 
 import logging
+import os
+import sys
 import threading
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +10,7 @@ from queue import Queue
 
 from app.index import Owner, Saved
 
+GENTLE = 10  # of at most 19: searches go first
 logger = logging.getLogger("anchorage")
 
 
@@ -39,6 +42,8 @@ class Indexing:
         self._jobs.join()
 
     def _work(self) -> None:
+        if sys.platform == "linux":  # where threads have a priority of their own
+            os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), GENTLE)
         while True:
             job = self._jobs.get()
             try:

@@ -117,8 +117,8 @@ class TranslateOut(BaseModel):
     """Vectors of the target space, and the translators that made them, in order.
 
     `translator` and `version` are null where `path` has several; `versions` are in its order. `confidence`, on
-    request: the expected cosine of each vector to the true one, both seen from the mean of the target anchors; null
-    where `path` has several, as nobody has measured these as a whole.
+    request: the expected cosine of each vector to the true one, both seen from the mean of the target anchors;
+    null where `path` has several, as nobody has measured these as a whole.
     """
 
     vectors: Vectors

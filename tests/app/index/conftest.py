@@ -41,5 +41,11 @@ def small(monkeypatch):
 
 @pytest.fixture(params=STATES, ids="-".join)
 def kind(request, small):
-    """kind(dim, metric, scoring=None): an index of every kind and state."""
-    return lambda dim, metric, scoring=None: Tended(*request.param, dim, metric, scoring)
+    """kind(dim, metric): an index of every kind and state."""
+    return lambda dim, metric: Tended(*request.param, dim, metric)
+
+
+@pytest.fixture(params=[("exact", "fresh"), ("hnsw", "behind"), ("ivf_sq8", "fresh")], ids="-".join)
+def scored(request, small):
+    """scored(dim, scoring): one that compares as `scoring` says."""
+    return lambda dim, scoring: Tended(*request.param, dim, "cosine", scoring)
