@@ -11,6 +11,7 @@ from app.errors import NotFound
 from app.index import INDEXES
 from app.index.approximation import Approximation
 from app.service import Services
+from app.service.filters import Filter
 from app.service.search import Query
 from app.service.spaces import Space
 from app.settings import Settings
@@ -190,6 +191,16 @@ def test_another_kind_takes_its_place(collection):
         collection.collections.put("c", "s", "cosine", None, kind)
         assert collection.built().kind == (kind if kind != "auto" else "ivf_sq8")
         collection.assert_right()
+
+
+def test_an_index_that_is_ready_is_used_unless_a_filter_leaves_few(services, monkeypatch):
+    monkeypatch.setattr("app.index.searcher.FEW", 10_000)
+    collection = Collection(services, "hnsw")
+    collection.put(0, 2 * LARGE)
+    assert collection.built().state == "ready"
+    assert collection.found().nearest.index == "hnsw"
+    query = Query(vectors(20, seed=77), wanted=Filter())
+    assert services.search.search("c", query).nearest.index == "exact"
 
 
 def test_an_index_that_cannot_be_built_is_told_and_searches_stay_right(collection, monkeypatch):
