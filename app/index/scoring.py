@@ -99,7 +99,7 @@ class InnerProduct:
 
 
 class Euclidean:
-    """‖q - y‖, by products about the mean of the first vectors: what far points share would drown what they do not."""
+    """‖q - y‖, by products about the mean of the first vectors: about 0 rounding drowns what sets far points apart."""
 
     descending = products = False
 

@@ -11,7 +11,7 @@ from app.index.table import Table, roomy
 from app.index.view import MARGIN, View
 
 AT_ONCE = 8192  # points whose numbers are computed at a time
-FEW = 10_000  # points among which an exact search is as fast
+FEW = 10_000  # points among which an exact search is as fast, where a filter leaves no more
 BEHIND = 4096  # points without a code before an approximation grows, or one
 ONE_IN = 64  # of so many
 OUTGROWN = 4  # times the points that it was made for
@@ -97,7 +97,7 @@ class Searcher:
         wanted = view.taken if allowed is None else view.taken & fitted(allowed, len(view.taken))
         matching = self.table.count if allowed is None else count(wanted)
         coverage, k = self._covers(view), min(k, matching)
-        if coverage is None or matching <= FEW:
+        if coverage is None or (allowed is not None and matching <= FEW):
             return view.nearest(queries, k, wanted)
         candidates = coverage.candidates(view, queries, k, None if allowed is None else wanted)
         return view.ranked(queries, candidates, k, coverage.approximation.kind)

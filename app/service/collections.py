@@ -78,7 +78,10 @@ class Collections(Resources):
                 )
             return replace(self._write(name, current, wanted), born={("space", space): holder.created_at})
 
-        return self.change(name, if_match, change)
+        changed = self.change(name, if_match, change)
+        if name in self._live:
+            self.opened(name)  # another kind of index is begun, and told
+        return changed
 
     def put_points(
         self,

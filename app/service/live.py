@@ -51,8 +51,9 @@ class Nearest:
 
 @dataclass(frozen=True)
 class IndexStatus:
-    """`state` is exact, building (searches are exact meanwhile) or ready. `points` have codes, others are searched
-    exactly; recall is that of the neighbours of a sample of them, when it was built.
+    """`state` is exact, building (searches are exact meanwhile, or use the kind before) or ready. `points` have codes,
+    others are searched exactly, as are the few that a filter leaves; recall is that of the neighbours of a sample of
+    them, when it was built.
     """
 
     kind: str
@@ -72,7 +73,6 @@ class Live:
         self, dim: int, metric: str, kind: str = AUTO, indexing: Indexing | None = None, saved: Saved | None = None
     ) -> None:
         self.dim, self.metric, self.kind, self.saved = dim, metric, kind, saved
-        self.fault: str | None = None  # that an approximate index could not be built by
         self._indexing = indexing or Indexing()
         self._turn, self._preparing = Turnstile(), threading.Lock()
         self._order: tuple[list[Id], Slots] | None = None
@@ -137,8 +137,8 @@ class Live:
         """Of the index that searches without a translator use."""
         with self._turn.shared():
             near, kind = self._index.by_metric.approximation, self._kind(self._index.by_metric)
-            if near is None:
-                building = kind != "exact" and self.fault is None
+            building = kind != "exact" and self.fault is None
+            if near is None or (building and near.kind != kind):
                 return IndexStatus(kind, "building" if building else "exact", fault=self.fault)
             return IndexStatus(
                 near.kind,
@@ -293,6 +293,7 @@ class Live:
 
     def _clear(self) -> None:
         self._index = TableIndex(self.dim, self.metric)
+        self.fault: str | None = None  # that an approximate index could not be built by
         self._tended: set[str] = set()  # keys of searchers for which something is built
         self._applied = ()
         self._slot_of: dict[Id, int] = {}

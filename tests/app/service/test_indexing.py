@@ -11,6 +11,8 @@ from app.errors import NotFound
 from app.index import INDEXES
 from app.index.approximation import Approximation
 from app.service import Services
+from app.service.filters import Filter
+from app.service.live import IndexStatus
 from app.service.search import Query
 from app.service.spaces import Space
 from app.settings import Settings
@@ -190,6 +192,49 @@ def test_another_kind_takes_its_place(collection):
         collection.collections.put("c", "s", "cosine", None, kind)
         assert collection.built().kind == (kind if kind != "auto" else "ivf_sq8")
         collection.assert_right()
+
+
+def test_an_index_that_is_ready_is_used_unless_a_filter_leaves_few(services, monkeypatch):
+    monkeypatch.setattr("app.index.searcher.FEW", 10_000)
+    collection = Collection(services, "hnsw")
+    collection.put(0, 2 * LARGE)
+    assert collection.built().state == "ready"
+    assert collection.found().nearest.index == "hnsw"
+    query = Query(vectors(20, seed=77), wanted=Filter())
+    assert services.search.search("c", query).nearest.index == "exact"
+
+
+def test_another_kind_is_told_as_soon_as_it_is_asked_for(services, held_up):
+    begun, may_go = held_up
+    may_go.set()
+    collection = Collection(services, "hnsw")
+    collection.put(0, 2 * LARGE)
+    assert collection.built().kind == "hnsw"
+    may_go.clear()
+    begun.clear()
+    collection.collections.put("c", "s", "cosine", None, "ivf_flat")
+    status = collection.collections.index_status("c")
+    assert (status.kind, status.state, status.recall_at_10) == ("ivf_flat", "building", None)
+    assert begun.wait(20)
+    assert collection.found().nearest.index == "hnsw"
+    may_go.set()
+    assert (collection.built().kind, collection.built().state) == ("ivf_flat", "ready")
+    collection.collections.put("c", "s", "cosine", None, "exact")
+    assert collection.collections.index_status("c") == IndexStatus("exact", "exact")
+
+
+def test_a_fault_is_forgotten_when_all_is_read_anew(collection, monkeypatch):
+    def fails(*_):
+        raise MemoryError("no room")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Approximation, "built", fails)
+        collection.put(0, 2 * LARGE)
+        assert collection.built().fault
+    for turn in range(1, 8):
+        collection.put(0, 2 * LARGE, seed=turn)
+        status = collection.built()
+    assert (status.state, status.fault, collection.services.warnings) == ("ready", None, [])
 
 
 def test_an_index_that_cannot_be_built_is_told_and_searches_stay_right(collection, monkeypatch):
