@@ -64,7 +64,8 @@ class Model:
         self.dim, self.input = width_of(proto), inputs(proto.graph)[0].name
         self.output = chosen(self.session, output)
         self.shape = self.proven_shape()
-        self.description = Description(self.dim, self.shape, opset_of(proto))
+        # a number a vector reads as a row of one
+        self.description = Description(self.dim, self.shape or (1,), opset_of(proto))
 
     def proven_shape(self) -> tuple[int, ...]:
         """Of the output for one vector, whatever the number of vectors. OnnxRefused."""

@@ -20,9 +20,13 @@ def check_size(shape: tuple[int, ...], limit: int) -> None:
 
 def check_finite(outputs: Tensor) -> None:
     """outputs (n, ...). InvalidVectors."""
-    bad = ~outputs.flatten(1).isfinite().all(1)
+    outputs = outputs.flatten(1)
+    bad = ~outputs.isfinite().all(1)
     if bad.any():
         row = int(bad.int().argmax())
-        raise InvalidVectors(
-            f"row {row}: what is computed of it passes single precision: scale the vectors down", row=row
+        fault = (
+            "is NaN: no number is defined there, or one on the way passes single precision"
+            if outputs[row].isnan().any()
+            else "passes single precision: scale the vectors down"
         )
+        raise InvalidVectors(f"row {row}: what is computed of it {fault}", row=row)

@@ -172,4 +172,19 @@ def test_a_call_that_takes_all_memory_is_stopped_and_the_service_goes_on(
 
 def test_an_answer_that_is_no_number_is_told(spaces, data, onnx_model, assert_problem):
     put(spaces, onnx_model([helper.make_node("Log", ["x"], ["y"])]))
-    assert_problem(stitched(spaces, data.new_a), 422, "invalid-vectors")
+    problem = assert_problem(stitched(spaces, data.new_a), 422, "invalid-vectors")
+    assert "is NaN" in problem["detail"]
+
+
+def test_a_number_a_vector_is_a_row_of_one(spaces, data, onnx_model):
+    y = helper.make_tensor_value_info("y", TensorProto.FLOAT, ["n"])
+    model = onnx_model(
+        [helper.make_node("ReduceSum", ["x", "axes"], ["y"], keepdims=0)], {"axes": np.array([1])}, y=y
+    )
+    assert put(spaces, model, labels=["no", "yes"], activation="sigmoid").json()["shape"] == [1]
+    answer = stitched(spaces, data.new_a).json()
+    wanted = 1 / (1 + np.exp(-data.new_a.sum(1)))
+    np.testing.assert_allclose(np.array(answer["probabilities"])[:, 1], wanted, atol=1e-5)
+    body = {"source": "a", "vectors": data.new_a.tolist(), "labels": answer["labels"]}
+    figures = spaces.post("/v1/heads/h/evaluate", json=body).json()
+    assert figures["native"]["accuracy"]["mean"] == 1
