@@ -5,7 +5,8 @@ from typing import Any
 
 from torch import Tensor
 
-from models.base import Method, check_pairs
+from models.affine import Affine
+from models.base import LEAST_ANCHORS, Method, check_pairs
 from models.folds import Folds
 from models.heads import Head
 from models.maps import Map
@@ -24,9 +25,15 @@ def method_of(report: Mapping[str, Any], head: Head | None = None) -> Method:
 def crossed(method: Method, x: Tensor, y: Tensor, kept: Tensor, seed: int) -> tuple[list[Map], Tensor]:
     """Maps of x (n, d1) -> y (n, d2), each fitted on `kept` (n,) rows outside its fold; the fold (n,) of each row.
 
-    TooFewAnchors.
+    Of too few rows to fit on, the mean of their targets, as in `Method.trial`. TooFewAnchors.
     """
     x, y = check_pairs(x, y)
     folds = Folds(x, y, seed)
     trained = [~folds.inside(fold) & kept for fold in range(folds.parts)]
-    return [method.fit(x[rows], y[rows]).map_ for rows in trained], folds.fold_of[0]
+    return [fitted(method, x[rows], y[rows]) for rows in trained], folds.fold_of[0]
+
+
+def fitted(method: Method, x: Tensor, y: Tensor) -> Map:
+    if len(x) < LEAST_ANCHORS:
+        return Affine(x.new_zeros(x.shape[1], y.shape[1]), y.mean(0))
+    return method.fit(x, y).map_

@@ -47,6 +47,12 @@ def test_anchors_look_worse_to_maps_that_did_not_see_them(few):
     assert (seen - few.y).norm() < 0.01 * (apart - few.y).norm()
 
 
+def test_each_of_two_anchors_becomes_the_other(few):
+    maps, fold_of = crossed(Ridge(), few.x[:2], few.y[:2], torch.ones(2, dtype=torch.bool), 0)
+    for row, fold in enumerate(fold_of.tolist()):
+        assert torch.equal(maps[fold](few.x[row : row + 1]), few.y[1 - row : 2 - row].double())
+
+
 def test_too_few_anchors_are_an_error(few):
     with pytest.raises(TooFewAnchors):
-        crossed(Ridge(), few.x[:2], few.y[:2], torch.ones(2, dtype=torch.bool), 0)
+        crossed(Ridge(), few.x[:1], few.y[:1], torch.ones(1, dtype=torch.bool), 0)

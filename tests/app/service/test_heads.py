@@ -83,6 +83,13 @@ def test_the_same_tensors_in_another_head_make_its_translators_stale(services, f
     assert not services.translators.is_stale(services.translators.get("t"))
 
 
+def test_anchors_are_evaluated_even_where_they_are_two(services):
+    services.spaces.put_anchors("a", Rows([], np.empty((0, 4), np.float32), [], IDS[2:]), None)
+    services.translators.put("t", for_head(), None)
+    of_two = examples(services.spaces, "a", LABELS[:2], IDS[:2], None)
+    assert services.evaluations.evaluate("h", of_two, None).cross_fitted == 2
+
+
 def test_an_evaluation_leaves_the_weights_and_what_rests_on_the_head(services):
     services.translators.put("t", for_head(), None)
     services.evaluations.evaluate("h", labelled(services, "b"), None)
