@@ -99,7 +99,10 @@ class InnerProduct:
 
 
 class Euclidean:
-    """‖q - y‖, by products about the mean of the first vectors: about 0 rounding drowns what sets far points apart."""
+    """‖q - y‖, by products about the mean of the first vectors.
+
+    About 0, rounding drowns what sets points apart that lie far from it.
+    """
 
     descending = products = False
 
@@ -110,7 +113,7 @@ class Euclidean:
         if self._centre is None:
             return Folded(2 * queries, np.zeros(len(queries), np.float32))
         folded = 2 * (queries - self._centre)
-        return Folded(folded, folded @ self._centre)
+        return Folded(folded, (folded @ self._centre).astype(np.float32, copy=False))
 
     def numbers(self, vectors: Vectors) -> Vectors:
         if self._centre is None and len(vectors):
