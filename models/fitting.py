@@ -1,7 +1,8 @@
 """Linear heads that are learned here: logistic or ridge regression, with a penalty that held-out rows choose.
 
 With z = (x - mean) / spread, one spread for all axes, both minimise  mean loss + λ/2 ‖W‖²  for each of PENALTIES.
-The figures of a fold are those of the penalty that the *other* folds choose, so the choice does not flatter them.
+The strongest within one standard error of the best wins (Breiman et al. 1984, 3.4.3), and the figures of a fold are
+those of the penalty that the *other* folds choose, so the choice does not flatter them.
 """
 
 import warnings
@@ -154,7 +155,7 @@ def fit_head(x: Tensor, task: Task, seed: int = 0) -> tuple[LinearHead, HeadRepo
     fold_of = torch.arange(len(rows)) % folds
     answers, constants = held_out(z, task, rows, fold_of)
     losses = torch.stack([task.losses(of_penalty, rows) for of_penalty in answers])  # (penalties, m)
-    penalty = PENALTIES[int(losses.mean(1).argmin())]
+    penalty = PENALTIES[strongest(losses)]
     weight, bias = (torch.from_numpy(part) for part in next(task.path(z.numpy(), torch.arange(len(x)), [penalty])))
     quality, baseline = task.grades(cross_fitted(answers, losses, fold_of), rows), task.grades(constants, rows)
     notes = cautions(quality, baseline, len(rows))
@@ -186,8 +187,18 @@ def cross_fitted(answers: Tensor, losses: Tensor, fold_of: Tensor) -> Tensor:
     crossed = torch.empty_like(answers[0])
     for fold in range(int(fold_of.max()) + 1):
         held = fold_of == fold
-        crossed[held] = answers[int(losses[:, ~held].mean(1).argmin()), held]
+        crossed[held] = answers[strongest(losses[:, ~held]), held]
     return crossed
+
+
+def strongest(losses: Tensor) -> int:
+    """losses (penalties, m), strong to weak: the first within one standard error of the best.
+
+    What is fitted to one space is run on translated vectors and codes of others, which stray from it.
+    """
+    excess = losses - losses[losses.mean(1).argmin()]
+    good = excess.mean(1) <= excess.std(1, correction=0) / losses.shape[1] ** 0.5
+    return int(good.nonzero()[0])
 
 
 def cautions(quality: Grades, baseline: Grades, held_out: int) -> list[str]:

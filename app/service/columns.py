@@ -65,6 +65,8 @@ class Column:
     def where(self, kind: type, test: Test) -> Slots:
         """The slots of the values of this type that pass."""
         part = self._parts[kind]
+        if not len(part.slots):
+            return part.slots
         passes: Mask = test(part.values).to_numpy(zero_copy_only=False)
         return part.slots[passes]
 

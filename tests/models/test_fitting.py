@@ -8,7 +8,7 @@ from sklearn.model_selection import GridSearchCV
 from torch.nn.functional import one_hot
 
 from models.errors import InvalidHead, TooFewAnchors
-from models.fitting import ABSENT, PENALTIES, TRIED, Classification, Regression, cross_fitted, fit_head
+from models.fitting import ABSENT, PENALTIES, TRIED, Classification, Regression, cross_fitted, fit_head, strongest
 from models.grades import of_labels, of_values
 
 
@@ -158,3 +158,11 @@ def test_a_sample_chooses_the_penalty_of_many_items(normal):
     x = normal(TRIED + 10, 2)
     _, report = fit_head(x, Regression(x[:, :1]))
     assert (report.items, report.held_out) == (TRIED + 10, TRIED)
+
+
+def test_of_penalties_that_cannot_be_told_apart_the_strongest_is_chosen(normal):
+    noise = normal(1, 400)
+    level = torch.tensor([[0.5], [0.02], [0.0], [0.01]])  # the best is the third
+    assert strongest(level + torch.cat([noise, noise, noise, noise])) == 2  # paired: no doubt
+    assert strongest(level + normal(4, 400)) == 1
+    assert strongest(level) == 2
