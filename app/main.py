@@ -16,7 +16,8 @@ from app.settings import Settings
 from app.store import open_store
 
 DESCRIPTION = (
-    "Register latent spaces with their anchors; translate, and search one model's vectors with another's."
+    "Register latent spaces with their anchors; translate, search one model's vectors with another's, and run its "
+    "heads on them."
 )
 
 
