@@ -21,7 +21,7 @@ from models.base import Method, Trial, check_pairs
 from models.calibration import Calibration, CalibrationReport, fit_calibration
 from models.comparison import mutual_knn, participation_ratio
 from models.confidence import Confidence, ConfidenceReport, fit_confidence
-from models.errors import InvalidOption
+from models.errors import InvalidHead, InvalidOption
 from models.folds import LEAST_GALLERY, Folds
 from models.heads import Head
 from models.measures import NEIGHBOURS, Estimate, Outcomes, average, coldest, cosines, proportion, ranks
@@ -133,7 +133,7 @@ def estimate(  # noqa: PLR0913, PLR0917  a question with seven sides
     head: Head | None = None,
     budget: float = BUDGET,
 ) -> Estimated:
-    """Fit x (n, d1) -> y (n, d2). UnknownMethod, InvalidOption, TooFewAnchors, DimensionMismatch."""
+    """Fit x (n, d1) -> y (n, d2). UnknownMethod, InvalidOption, InvalidHead, TooFewAnchors, DimensionMismatch."""
     x, y = check_pairs(x, y)
     goal = objective_named(objective, head)
     methods = contenders(method, options or {}, goal, x, y)
@@ -200,12 +200,22 @@ def contenders(method: str, options: Mapping[str, Any], goal: Objective, x: Tens
 def trials(
     methods: list[Method], folds: Folds, objective: Objective, deadline: float
 ) -> tuple[list[Tried], list[str]]:
-    """All methods with their scores, until `deadline`; the names of those with variants left out."""
+    """Methods with their scores, until `deadline`; the names of those with variants left out.
+
+    One whose translations the objective has no finite loss for is no choice. InvalidHead if none is.
+    """
     tried: list[Tried] = []
     for index, method in enumerate(methods):
         if tried and time.monotonic() > deadline:
             return tried, sorted({late.name for late in methods[index:]})
-        tried += list(tried_with_scores(method, folds, objective))
+        tried += [one for one in tried_with_scores(method, folds, objective) if one.losses.isfinite().all()]
+    if not tried:
+        raise InvalidHead(
+            f"nothing can be chosen by the objective {objective.name!r}: the answers for the anchors, or for all "
+            "their translations, are NaN or pass single precision; fit with the objective 'retrieval'",
+            expected="finite answers",
+            got=objective.name,
+        )
     return tried, []
 
 

@@ -2,6 +2,7 @@
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.sparse import csr_array
 from torch import Tensor
 
 from models.measures import RESAMPLES, Estimate, average, one_minus_ratio, proportion
@@ -32,14 +33,16 @@ def macro_f1(answers: Tensor, truth: Tensor, seed: int) -> Estimate:
     pairs = np.stack([answers.numpy(), truth.numpy()])
     cells, counts = np.unique(pairs, axis=1, return_counts=True)  # (2, k), (k,)
     random, share = np.random.default_rng(seed), counts / counts.sum()
-    parts = [random.multinomial(counts.sum(), share, AT_ONCE) for _ in range(RESAMPLES // AT_ONCE)]
+    parts = (random.multinomial(counts.sum(), share, AT_ONCE) for _ in range(RESAMPLES // AT_ONCE))
     low, high = np.quantile(np.concatenate([mean_f1(part, cells) for part in parts]), [0.025, 0.975])
     return Estimate(float(mean_f1(counts[None], cells)[0]), float(low), float(high))
 
 
 def mean_f1(counts: NDArray[np.int64], cells: NDArray[np.int64]) -> Matrix:
     """counts (r, k) of cells (2, k), an answer and a truth each -> (r,), over the labels that either has."""
-    answered, true = (cells[:, :, None] == np.unique(cells)).astype(np.float64)  # (k, c) each
+    labels, places = np.unique(cells, return_inverse=True)
+    shape, cell = (cells.shape[1], len(labels)), np.arange(cells.shape[1])
+    answered, true = (csr_array((np.ones(len(cell)), (cell, place)), shape) for place in places.reshape(2, -1))
     either, both = counts @ (answered + true), counts @ (answered * true)  # (r, c) each
     f1 = np.divide(2 * both, either, out=np.full_like(either, np.nan), where=either > 0)
     mean: Matrix = np.nanmean(f1, axis=1)

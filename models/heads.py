@@ -23,6 +23,7 @@ ACTIVATIONS: Mapping[str, Callable[[Tensor], Tensor]] = {
     "sigmoid": torch.sigmoid,
     "none": lambda outputs: outputs,
 }
+AT_ONCE = 2**24  # numbers of the widest layer that are held in memory
 
 
 class Head(ABC):
@@ -155,10 +156,22 @@ class MlpHead(Head):
 
     @property
     def shape(self) -> tuple[int, ...]:
-        last = max(place for place, name in enumerate(self.layers) if name == "linear")
-        return (len(self.tensors[f"{last}.weight"]),)
+        return (len(self.tensors[f"{self._linear[-1]}.weight"]),)
+
+    @property
+    def _linear(self) -> list[int]:
+        return [place for place, name in enumerate(self.layers) if name == "linear"]
 
     def raw(self, y: Tensor) -> Tensor:
+        """So many rows at a time that what lies between the layers stays small."""
+        return torch.cat([self._through(part) for part in y.split(max(1, AT_ONCE // self.widest))])
+
+    @property
+    def widest(self) -> int:
+        """The most numbers that a layer gives for one vector."""
+        return max(len(self.tensors[f"{place}.weight"]) for place in self._linear)
+
+    def _through(self, y: Tensor) -> Tensor:
         for place, name in enumerate(self.layers):
             y = LAYERS[name].function(y, **{k: t.to(y.dtype) for k, t in self.of_layer(place).items()})
         return y

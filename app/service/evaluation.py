@@ -10,7 +10,7 @@ from torch.nn.functional import pad
 from app.errors import InvalidInput, OverLimit
 from app.service.examples import Examples, Truth, places
 from app.service.heads import Heads
-from app.service.outputs import check_finite
+from app.service.outputs import check_finite, check_size
 from app.service.routes import Route, pair_of
 from app.service.spaces import Spaces
 from app.service.stitching import Stitched, Stitching
@@ -55,6 +55,7 @@ class Evaluations:
         """NotFound, InvalidInput, OverLimit, Conflict, and what `Stitching.stitch` raises."""
         check_number(len(of))
         record, head = self.heads.loaded(name)
+        check_size((len(of), *head.shape), self.stitching.max_outputs)
         grade = grading(record, of.truth)
         route = self.stitching.route(of.space, record, translator)
         crossed = self._crossed(route, of.ids) if route else {}

@@ -1,5 +1,7 @@
 """Figures of answers beside those of scikit-learn, and their intervals."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 import torch
@@ -34,6 +36,17 @@ def test_labels_that_are_all_right_or_all_wrong():
     right, wrong = of_labels(truth, truth)["macro_f1"], of_labels(truth + 3, truth)["macro_f1"]
     assert (right.mean, right.low, right.high) == (1, 1, 1)
     assert (wrong.mean, wrong.low, wrong.high) == (0, 0, 0)
+
+
+def test_grades_of_as_many_labels_as_items_take_little_memory():
+    """A table of every cell and label would be 10,000 x 20,000."""
+    numbers = torch.arange(10_000)
+    tracemalloc.start()
+    figures = of_labels(numbers, torch.where(numbers < 5_000, numbers, numbers + 10_000))
+    most = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert figures["macro_f1"].mean == pytest.approx(1 / 3)
+    assert most < 100e6
 
 
 def test_the_interval_of_f1_is_that_of_rows_drawn_again():

@@ -11,8 +11,8 @@ from torch import nn
 
 from models.affine import Affine
 from models.errors import DimensionMismatch, InvalidHead
-from models.heads import ACTIVATIONS, HEADS, LinearHead, MlpHead, check_layers
-from models.layers import LAYERS
+from models.heads import ACTIVATIONS, AT_ONCE, HEADS, LinearHead, MlpHead, check_layers
+from models.layers import LAYERS, Layer
 
 D, C = 6, 3
 TENSORS = {"linear": {"weight": (D, D), "bias": (D,)}, "layer_norm": {"weight": (D,), "bias": (D,)}}
@@ -276,3 +276,22 @@ def test_a_regressor_predicts_as_that_of_scikit_learn(normal):
     np.testing.assert_allclose(
         LinearHead.of_parts("none", parts)(torch.from_numpy(y)), model.predict(y), rtol=1e-9
     )
+
+
+def test_what_lies_between_wide_layers_is_held_for_some_rows_at_a_time(monkeypatch, normal):
+    held = []
+
+    def relu(x):
+        held.append(x.numel())
+        return torch.relu(x)
+
+    wide = AT_ONCE // 16
+    tensors = {"0.weight": normal(wide, 1), "2.weight": normal(1, wide)}
+    head = MlpHead.of_parts("none", {"layers": ["linear", "relu", "linear"], "tensors": tensors})
+    monkeypatch.setitem(LAYERS, "relu", Layer(relu))
+    y = torch.arange(-20.0, 20.0)[:, None] / 20
+    up, down = (tensors["0.weight"][:, 0].clamp(min=0), tensors["0.weight"][:, 0].clamp(max=0))
+    wanted = torch.where(y > 0, y * (up @ tensors["2.weight"][0]), y * (down @ tensors["2.weight"][0]))
+    torch.testing.assert_close(head(y), wanted, rtol=1e-3, atol=1e-1)
+    assert max(held) <= AT_ONCE
+    assert sum(held) == wide * len(y)

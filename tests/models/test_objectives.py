@@ -12,7 +12,7 @@ from sklearn.metrics import r2_score
 
 from models.base import Trial
 from models.distilled import Distilled
-from models.errors import InvalidOption, UnknownMethod
+from models.errors import InvalidHead, InvalidOption, UnknownMethod
 from models.estimate import estimate
 from models.folds import Folds
 from models.heads import ACTIVATIONS, LinearHead, MlpHead
@@ -277,3 +277,27 @@ def test_what_is_chosen_for_a_head_agrees_better_than_a_ridge(normal):
     assert report.objective == "head"
     assert chosen.method == report.method == "distilled"
     assert chosen.loss.mean < 0.9 * min(ridges)
+
+
+class Bounded(LinearHead):
+    """Has no answer beyond 3, as a logarithm has none below 0."""
+
+    def raw(self, y):
+        return super().raw(y).masked_fill((y.abs() > 3).any(1, keepdim=True), torch.nan)
+
+
+def test_what_the_head_has_no_answer_for_is_not_chosen(normal):
+    """Doing nothing leaves vectors too long for it."""
+    y = normal(60, 6).clamp(-2, 2) * 0.3
+    made = estimate(50 * y, y, objective="head", head=Bounded(normal(3, 6), normal(3), "none"))
+    assert made.method.name not in ("identity", "mean")
+    assert "identity" not in {candidate.method for candidate in made.report.candidates}
+    assert all(math.isfinite(candidate.loss.mean) for candidate in made.report.candidates)
+    assert made.report.quality["agreement"].mean > 0.99
+
+
+@pytest.mark.parametrize("method", ["auto", "ridge"])
+def test_a_head_without_finite_answers_is_told(method, normal):
+    head = LinearHead(torch.full((2, 6), 3e38), torch.zeros(2), "none")
+    with pytest.raises(InvalidHead, match="objective 'head': the answers"):
+        estimate(normal(40, 5), normal(40, 6), method, "head", head=head)

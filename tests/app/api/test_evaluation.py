@@ -424,3 +424,12 @@ def test_a_fit_on_codes_of_anchors_that_are_not_there_is_422(refused):
 
 def test_nothing_that_was_refused_is_there(fitted):
     assert [head["name"] for head in fitted.get("/v1/heads").json()["heads"]] == ["free", "labels", "values"]
+
+
+def test_more_answers_than_one_call_may_have_are_422(make_client, items, assert_problem):
+    with make_client(max_outputs=10) as client:
+        client.put("/v1/spaces/near", json={"dim": 5})
+        client.put("/v1/heads/h", json={"kind": "linear", "space": "near", "weight": np.eye(3, 5).tolist()})
+        body = {"source": "near", "vectors": items.near[:4].tolist(), "values": np.ones((4, 3)).tolist()}
+        problem = assert_problem(client.post("/v1/heads/h/evaluate", json=body), 422, "over-limit")
+        assert (problem["limit"], problem["got"]) == (10, 12)
