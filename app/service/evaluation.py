@@ -79,14 +79,14 @@ class Evaluations:
 
     def _native(self, record: Record, head: Head, of: Examples, grade: Grade) -> Grades | None:
         """Where every item has a vector in the head's own space."""
-        home = home_of(record)
+        home = self._home(record)
         if home is None or not (of.space == home or self._missing(home, of) == 0):
             return None
         vectors = of.vectors if of.space == home else self.spaces.anchors(home).rows(of.ids or [])
         return grade(self.stitching.outputs(record, head, home, vectors, None))
 
     def _relative(self, record: Record, head: Head, of: Examples, grade: Grade) -> Grades | None:
-        if record.value["relative"] is None or of.space == home_of(record):
+        if record.value["relative"] is None or of.space == self._home(record):
             return None
         return grade(self.stitching.outputs(record, head, of.space, of.vectors, None))
 
@@ -115,6 +115,11 @@ class Evaluations:
         source, target = (set(self.spaces.anchors(space).ids) for space in pair_of(step))
         return source & target
 
+    def _home(self, record: Record) -> str | None:
+        """The space that a head is of; None of a relative one whose space was deleted."""
+        home = home_of(record)
+        return home if home is not None and self.spaces.find(home) else None
+
     def _missing(self, space: str, of: Examples) -> int:
         """Items without a vector in the space."""
         return len(of) - len(set(self.spaces.anchors(space).ids).intersection(of.ids or []))
@@ -123,7 +128,7 @@ class Evaluations:
         self, record: Record, of: Examples, route: Route | None, crossed: Mapping[str, Map]
     ) -> list[str]:
         """What a reader of the figures should not overlook."""
-        ids, home = set(of.ids or []), home_of(record)
+        ids, home = set(of.ids or []), self._home(record)
         fitted_on = set().union(*(self._shared(step) for step in route.steps)) if route else set()
         leaked = len(ids & (fitted_on - set(crossed)))
         described = len(ids.intersection((record.value["relative"] or {"anchors": []})["anchors"]))
@@ -135,6 +140,7 @@ class Evaluations:
             "the head was fitted here and may have seen these items: `fit` has its held-out figures": (
                 record.value["fit"] is not None and of.ids is not None
             ),
+            f"no native figures: there is no space {home_of(record)!r} any more": home != home_of(record),
             f"no native figures: {home!r} does not have all of the items": (
                 home not in (None, of.space) and of.ids is not None and self._missing(str(home), of) > 0
             ),

@@ -226,6 +226,18 @@ def test_items_with_ids_that_are_anchors_of_the_heads_space_have_native_figures(
     assert figures["retention"] == pytest.approx(share)
 
 
+def test_a_relative_head_outlives_the_space_that_it_was_fitted_in(both, items, by_id, fresh):
+    anchors = {"selector": "kmeans", "count": 30}
+    both.post("/v1/heads/h/fit", json={"space": "near", "labels": by_id, "relative": {"anchors": anchors}})
+    before = evaluate(both, "h", "far", **fresh("far"))
+    assert both.post("/v1/spaces/near/anchors/delete", json={"ids": items.ids[:ANCHORS]}).status_code == 200
+    assert both.delete("/v1/spaces/near").status_code == 204
+    after = evaluate(both, "h", "far", **fresh("far"))
+    assert after["relative"] == before["relative"]
+    assert after["native"] is None
+    assert after["warnings"] == ["no native figures: there is no space 'near' any more"]
+
+
 def test_every_figure_lies_in_its_interval(fitted, by_id):
     figures = evaluate(fitted, "labels", "far", labels=by_id)
     for name in ("native", "stitched", "unstitched"):
