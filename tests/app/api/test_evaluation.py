@@ -271,6 +271,28 @@ def test_cross_fitted_figures_are_what_fresh_items_show(fitted, by_id, fresh):
     assert crossed["stitched"]["accuracy"]["low"] <= there["mean"] <= crossed["stitched"]["accuracy"]["high"]
 
 
+@pytest.mark.parametrize("ids", [None, [f"mine-{number}" for number in range(ANCHORS)]])
+def test_an_anchor_is_known_by_its_vector_too(ids, fitted, items, by_id):
+    given = {"labels": items.labels[:ANCHORS], "vectors": items.far[:ANCHORS].tolist()}
+    figures = evaluate(fitted, "labels", "far", **given, **({"ids": ids} if ids else {}))
+    by_name = evaluate(fitted, "labels", "far", labels=by_id)
+    assert (figures["cross_fitted"], figures["stitched"]) == (ANCHORS, by_name["stitched"])
+    native = evaluate(fitted, "labels", "near", **{**given, "vectors": items.near[:ANCHORS].tolist()})
+    assert any("may have seen these items" in warning for warning in native["warnings"])
+
+
+def test_a_stale_translation_is_not_crossed(both, items, by_id):
+    both.post("/v1/heads/h/fit", json={"space": "near", "labels": by_id})
+    way = {"source": "far", "target": "near", "method": "ridge", "objective": "head", "head": "h"}
+    both.put("/v1/translators/t", json=way)
+    both.post("/v1/spaces/far/anchors/delete", json={"ids": items.ids[:40]})
+    given = {"labels": items.labels[:60], "vectors": items.far[:60].tolist(), "ids": items.ids[:60]}
+    figures = evaluate(both, "h", "far", **given)
+    assert figures["cross_fitted"] == 0
+    assert any("20 of the 60 items are anchors that the tr" in warning for warning in figures["warnings"])
+    assert any("may count as others, fit it anew" in warning for warning in figures["warnings"])
+
+
 def test_some_items_may_be_anchors_and_others_not(fitted, items):
     rows = slice(ANCHORS - 20, ANCHORS + 20)
     given = {"labels": items.labels[rows], "vectors": items.far[rows].tolist(), "ids": items.ids[rows]}
@@ -301,7 +323,7 @@ def test_items_that_a_head_may_have_seen_are_a_warning(head, source, fitted, by_
 
 
 def test_few_items_are_a_warning(fitted, items):
-    given = {"labels": items.labels[:9], "vectors": items.near[:9].tolist()}
+    given = {"labels": items.labels[-9:], "vectors": items.near[-9:].tolist()}
     assert evaluate(fitted, "labels", "near", **given)["warnings"] == ["only 9 items: the intervals are rough"]
 
 
