@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from anchors import AnchorSet
 from app.errors import InvalidInput, OverLimit
 from app.service.examples import Examples, Truth, places
 from app.service.heads import Heads
@@ -58,10 +59,11 @@ class Evaluations:
         check_size((len(of), *head.shape), self.stitching.max_outputs)
         grade = grading(record, of.truth)
         route = self.stitching.route(of.space, record, translator)
-        crossed = self._crossed(route, of.ids) if route else {}
+        known = known_as(of, self.spaces.anchors(of.space))
+        crossed = self._crossed(route, known) if route else {}
         figures = {
             "native": self._native(record, head, of, grade),
-            "stitched": grade(self._stitched(head, of, route, crossed)) if route else None,
+            "stitched": grade(self._stitched(head, of, route, known, crossed)) if route else None,
             "relative": self._relative(record, head, of, grade),
             "unstitched": grade(unstitched(head, of.vectors)) if route else None,
         }
@@ -71,8 +73,8 @@ class Evaluations:
             **figures,
             retention=retention(figures),
             path=[step.name for step in route.steps] if route else [],
-            cross_fitted=len(crossed),
-            warnings=[*self._warnings(record, of, route, crossed)],
+            cross_fitted=sum(id_ in crossed for id_ in known),
+            warnings=[*self._warnings(record, of, route, known, crossed)],
             at=now(),
         )
         self.heads.keep(record, of.space, asdict(evaluation))
@@ -80,18 +82,20 @@ class Evaluations:
 
     def _native(self, record: Record, head: Head, of: Examples, grade: Grade) -> Grades | None:
         """Where every item has a vector in the head's own space."""
-        home = home_of(record)
+        home = self._home(record)
         if home is None or not (of.space == home or self._missing(home, of) == 0):
             return None
         vectors = of.vectors if of.space == home else self.spaces.anchors(home).rows(of.ids or [])
         return grade(self.stitching.outputs(record, head, home, vectors, None))
 
     def _relative(self, record: Record, head: Head, of: Examples, grade: Grade) -> Grades | None:
-        if record.value["relative"] is None or of.space == home_of(record):
+        if record.value["relative"] is None or of.space == self._home(record):
             return None
         return grade(self.stitching.outputs(record, head, of.space, of.vectors, None))
 
-    def _stitched(self, head: Head, of: Examples, route: Route, crossed: Mapping[str, Map]) -> Tensor:
+    def _stitched(
+        self, head: Head, of: Examples, route: Route, known: list[str | None], crossed: Mapping[str | None, Map]
+    ) -> Tensor:
         """Items that are anchors by the maps that did not see them, all others as they always are."""
         x = torch.from_numpy(of.vectors)
         if not crossed:
@@ -99,47 +103,60 @@ class Evaluations:
         else:
             translated = route(x)
             for step in set(crossed.values()):
-                rows = [row for row, id_ in enumerate(of.ids or []) if crossed.get(id_) is step]
+                rows = [row for row, id_ in enumerate(known) if crossed.get(id_) is step]
                 translated[rows] = step(x[rows])
             outputs = head(translated)
         check_finite(outputs)
         return outputs
 
-    def _crossed(self, route: Route, ids: list[str] | None) -> dict[str, Map]:
-        """Of the items that its one translator was fitted on."""
-        if len(route.steps) > 1 or not ids or not self._shared(route.steps[0]).intersection(ids):
+    def _crossed(self, route: Route, known: list[str | None]) -> dict[str | None, Map]:
+        """Of the items that its one translator was fitted on; of a stale one nobody knows which these are."""
+        if len(route.steps) > 1 or route.stale or self._shared(route.steps[0]).isdisjoint(known):
             return {}
         crossed = self.translators.crossed(route.steps[0])
-        return {id_: crossed[id_] for id_ in ids if id_ in crossed}
+        return {id_: crossed[id_] for id_ in known if id_ in crossed}
 
     def _shared(self, step: Record) -> set[str]:
         source, target = (set(self.spaces.anchors(space).ids) for space in pair_of(step))
         return source & target
+
+    def _home(self, record: Record) -> str | None:
+        """The space that a head is of; None of a relative one whose space was deleted."""
+        home = home_of(record)
+        return home if home is not None and self.spaces.find(home) else None
 
     def _missing(self, space: str, of: Examples) -> int:
         """Items without a vector in the space."""
         return len(of) - len(set(self.spaces.anchors(space).ids).intersection(of.ids or []))
 
     def _warnings(
-        self, record: Record, of: Examples, route: Route | None, crossed: Mapping[str, Map]
+        self,
+        record: Record,
+        of: Examples,
+        route: Route | None,
+        known: list[str | None],
+        crossed: Mapping[str | None, Map],
     ) -> list[str]:
         """What a reader of the figures should not overlook."""
-        ids, home = set(of.ids or []), home_of(record)
+        home = self._home(record)
         fitted_on = set().union(*(self._shared(step) for step in route.steps)) if route else set()
-        leaked = len(ids & (fitted_on - set(crossed)))
-        described = len(ids.intersection((record.value["relative"] or {"anchors": []})["anchors"]))
+        leaked = sum(id_ in fitted_on and id_ not in crossed for id_ in known)
+        codes = set((record.value["relative"] or {"anchors": []})["anchors"])
+        described = sum(id_ in codes for id_ in known)
         findings = {
             f"only {len(of)} items: the intervals are rough": len(of) < FEW,
             f"{leaked} of the {len(of)} items are anchors that the translation was fitted on, which flatters it: "
             "give vectors of other items": leaked > 0,
             f"{described} of the {len(of)} items are anchors of the head's relative codes": described > 0,
             "the head was fitted here and may have seen these items: `fit` has its held-out figures": (
-                record.value["fit"] is not None and of.ids is not None
+                record.value["fit"] is not None and any(id_ is not None for id_ in known)
             ),
+            f"no native figures: there is no space {home_of(record)!r} any more": home != home_of(record),
             f"no native figures: {home!r} does not have all of the items": (
                 home not in (None, of.space) and of.ids is not None and self._missing(str(home), of) > 0
             ),
-            "anchors or the head have changed since the translation was fitted": route is not None and route.stale,
+            "anchors or the head have changed since the translation was fitted: items that it was fitted on may "
+            "count as others, fit it anew": route is not None and route.stale,
         }
         return [text for text, found in findings.items() if found]
 
@@ -148,6 +165,16 @@ def home_of(record: Record) -> str | None:
     """The space that a head is of; of a relative one that it was fitted in, if it was fitted here."""
     home: str | None = record.value["space"] or (record.value["fit"] or {}).get("space")
     return home
+
+
+def known_as(of: Examples, anchors: AnchorSet) -> list[str | None]:
+    """The id of every item: that of an anchor, or else of the anchor that is the same vector, or else its own."""
+    rows = [vector.tobytes() for vector in of.vectors]
+    wanted, names = set(rows), set(anchors.ids)
+    vectors = zip(anchors.ids, anchors.vectors, strict=True)
+    same = {data: id_ for id_, vector in vectors if (data := vector.tobytes()) in wanted}
+    ids: list[str | None] = [*of.ids] if of.ids else [None] * len(of)
+    return [id_ if id_ in names else same.get(row, id_) for id_, row in zip(ids, rows, strict=True)]
 
 
 def grading(record: Record, truth: Truth) -> Grade:

@@ -15,6 +15,7 @@ from app.errors import InvalidVectors, MalformedBody, NotAcceptable
 
 MAGIC = b"\x93NUMPY"
 LENGTH_BYTES = {1: 2, 2: 4, 3: 4}  # of the header's length, by format version
+BESIDE = ("confidence", "top")  # what a client asked for, and one matrix cannot hold
 REAL = re.compile(r"[<>|=]?([iu][1248]|f(2|4|8|16))")
 
 
@@ -38,8 +39,10 @@ class NpyCodec:
         return {**query, "vectors": matrix(values)}
 
     def encode(self, fields: Fields) -> tuple[bytes, dict[str, str]]:
-        if "confidence" in fields:
-            raise NotAcceptable("an .npy answer holds one matrix: ask for JSON or Arrow to get confidences")
+        if beside := [name for name in BESIDE if name in fields]:
+            raise NotAcceptable(
+                f"an .npy answer holds one matrix: ask for JSON or Arrow to get {beside[0]!r} beside it"
+            )
         array = np.ascontiguousarray(next(value for value in fields.values() if isinstance(value, np.ndarray)))
         write_array_header_1_0(header := io.BytesIO(), header_data_from_array_1_0(array))
         others = {name: value for name, value in fields.items() if isinstance(value, str | int)}

@@ -226,6 +226,18 @@ def test_items_with_ids_that_are_anchors_of_the_heads_space_have_native_figures(
     assert figures["retention"] == pytest.approx(share)
 
 
+def test_a_relative_head_outlives_the_space_that_it_was_fitted_in(both, items, by_id, fresh):
+    anchors = {"selector": "kmeans", "count": 30}
+    both.post("/v1/heads/h/fit", json={"space": "near", "labels": by_id, "relative": {"anchors": anchors}})
+    before = evaluate(both, "h", "far", **fresh("far"))
+    assert both.post("/v1/spaces/near/anchors/delete", json={"ids": items.ids[:ANCHORS]}).status_code == 200
+    assert both.delete("/v1/spaces/near").status_code == 204
+    after = evaluate(both, "h", "far", **fresh("far"))
+    assert after["relative"] == before["relative"]
+    assert after["native"] is None
+    assert after["warnings"] == ["no native figures: there is no space 'near' any more"]
+
+
 def test_every_figure_lies_in_its_interval(fitted, by_id):
     figures = evaluate(fitted, "labels", "far", labels=by_id)
     for name in ("native", "stitched", "unstitched"):
@@ -259,6 +271,28 @@ def test_cross_fitted_figures_are_what_fresh_items_show(fitted, by_id, fresh):
     assert crossed["stitched"]["accuracy"]["low"] <= there["mean"] <= crossed["stitched"]["accuracy"]["high"]
 
 
+@pytest.mark.parametrize("ids", [None, [f"mine-{number}" for number in range(ANCHORS)]])
+def test_an_anchor_is_known_by_its_vector_too(ids, fitted, items, by_id):
+    given = {"labels": items.labels[:ANCHORS], "vectors": items.far[:ANCHORS].tolist()}
+    figures = evaluate(fitted, "labels", "far", **given, **({"ids": ids} if ids else {}))
+    by_name = evaluate(fitted, "labels", "far", labels=by_id)
+    assert (figures["cross_fitted"], figures["stitched"]) == (ANCHORS, by_name["stitched"])
+    native = evaluate(fitted, "labels", "near", **{**given, "vectors": items.near[:ANCHORS].tolist()})
+    assert any("may have seen these items" in warning for warning in native["warnings"])
+
+
+def test_a_stale_translation_is_not_crossed(both, items, by_id):
+    both.post("/v1/heads/h/fit", json={"space": "near", "labels": by_id})
+    way = {"source": "far", "target": "near", "method": "ridge", "objective": "head", "head": "h"}
+    both.put("/v1/translators/t", json=way)
+    both.post("/v1/spaces/far/anchors/delete", json={"ids": items.ids[:40]})
+    given = {"labels": items.labels[:60], "vectors": items.far[:60].tolist(), "ids": items.ids[:60]}
+    figures = evaluate(both, "h", "far", **given)
+    assert figures["cross_fitted"] == 0
+    assert any("20 of the 60 items are anchors that the tr" in warning for warning in figures["warnings"])
+    assert any("may count as others, fit it anew" in warning for warning in figures["warnings"])
+
+
 def test_some_items_may_be_anchors_and_others_not(fitted, items):
     rows = slice(ANCHORS - 20, ANCHORS + 20)
     given = {"labels": items.labels[rows], "vectors": items.far[rows].tolist(), "ids": items.ids[rows]}
@@ -289,7 +323,7 @@ def test_items_that_a_head_may_have_seen_are_a_warning(head, source, fitted, by_
 
 
 def test_few_items_are_a_warning(fitted, items):
-    given = {"labels": items.labels[:9], "vectors": items.near[:9].tolist()}
+    given = {"labels": items.labels[-9:], "vectors": items.near[-9:].tolist()}
     assert evaluate(fitted, "labels", "near", **given)["warnings"] == ["only 9 items: the intervals are rough"]
 
 

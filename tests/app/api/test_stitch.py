@@ -235,6 +235,17 @@ def test_an_arrow_answer_has_labels_and_top_beside_probabilities(headed, data, r
     assert table.schema.metadata[b"head"] == b'"h"'
 
 
+def test_npy_has_no_room_for_the_best_labels(headed, data, assert_problem):
+    problem = assert_problem(stitch(headed, "b", "h", data.new_b, NPY, top_k=1), 406, "not-acceptable")
+    assert "'top'" in problem["detail"]
+
+
+def test_the_label_of_a_row_is_its_largest_column(headed, data, read_npy):
+    json, npy = (stitch(headed, "b", "h", data.new_b, accept) for accept in (JSON, NPY))
+    labels = headed.get(f"/v1/heads/{npy.headers['anchorage-head']}").json()["labels"]
+    assert [labels[place] for place in read_npy(npy).argmax(1)] == json.json()["labels"]
+
+
 def test_an_npy_answer_names_head_and_translator_in_headers(headed, data):
     headers = stitch(headed, "a", "h", data.new_a, NPY).headers
     assert (headers["anchorage-head"], headers["anchorage-translator"]) == ("h", "a-to-b-head-h")

@@ -366,6 +366,19 @@ def test_spaces_without_shared_anchors_are_422_and_nothing_is_stored(spaces, dat
     assert spaces.get("/v1/translators").json()["translators"] == []
 
 
+def test_spaces_whose_anchors_are_unrelated_are_422_with_a_report(client, data, assert_problem):
+    for seed, name in enumerate("ab"):
+        vectors = np.random.default_rng(seed).standard_normal((40, 4))
+        anchors = {"ids": data.ids, "vectors": vectors.tolist()}
+        client.put(f"/v1/spaces/{name}", json={"dim": 4, "anchors": anchors})
+    problem = assert_problem(translate(client, data, source="a", target="b"), 422, "unrelated")
+    (listed,) = client.get("/v1/translators").json()["translators"]
+    assert (listed["name"], listed["report"]["method"]) == (problem["translator"], "mean")
+    client.put("/v1/translators/mine", json={"source": "a", "target": "b", "method": "mean"})
+    translated = np.array(translate(client, data, translator="mine").json()["vectors"])
+    np.testing.assert_allclose(translated, np.tile(vectors.mean(0), (len(translated), 1)), atol=1e-5)
+
+
 def test_vectors_of_another_width_are_422_naming_both(fitted, assert_problem):
     answer = fitted.post("/v1/translate", json={**BY_PAIR, "vectors": [[1, 2, 3]]})
     problem = assert_problem(answer, 422, "wrong-dimension")

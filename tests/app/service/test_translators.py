@@ -6,9 +6,11 @@ from threading import Barrier
 import numpy as np
 import pytest
 
-from app.errors import NotFound, SameSpace
+from app.errors import NotFound, SameSpace, Unrelated
 from app.service.purposes import LONGEST_NAME, RECONSTRUCTION
+from app.service.spaces import Space
 from app.service.translators import Spec
+from app.store.rows import Rows
 
 USE = RECONSTRUCTION  # what `translate` uses translators for
 
@@ -148,6 +150,29 @@ def test_long_spaces_that_begin_alike_have_translators_of_their_own(services, pu
 
 
 # What cannot be
+
+
+@pytest.fixture
+def unrelated(services):
+    """Services with the spaces a and b, whose anchors share ids and nothing else."""
+    for seed, name in enumerate("ab"):
+        vectors = np.random.default_rng(seed).standard_normal((40, 4)).astype(np.float32)
+        ids = [f"item-{number:02}" for number in range(40)]
+        services.spaces.put(name, Space(4, {}, ""), Rows(ids, vectors, [b""] * 40), None)
+    return services
+
+
+def test_a_first_use_of_unrelated_spaces_is_refused_every_time(unrelated):
+    for _ in range(2):
+        with pytest.raises(Unrelated) as caught:
+            unrelated.translators.between("a", "b", USE)
+        assert caught.value.facts["translator"] == "a-to-b"
+    assert stored(unrelated) == [("a-to-b", 1)]
+
+
+def test_a_mean_that_somebody_has_put_is_used(unrelated):
+    unrelated.translators.put("mine", Spec("a", "b", "mean"), None)
+    assert only(unrelated.translators.between("a", "b", USE)).name == "mine"
 
 
 def test_a_pair_of_one_space_is_refused(linked):
