@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from app.api.schemas.filters import CONDITIONS, MATCHES, OPERATORS
+from app.service.columns import COLUMNS
 
 NPY = "application/x-npy"
 ARROW = "application/vnd.apache.arrow.stream"
@@ -157,7 +158,16 @@ BAD = [
     ({"must": ["n"]}, "/must/0", "'n'"),
     ([], "", "dictionary"),
     ({"should": [{"key": "n", "exists": True}] * (CONDITIONS + 1)}, "", str(CONDITIONS)),
+    ({"must": [{}] * (CONDITIONS + 1)}, "", str(CONDITIONS)),
+    ({"must": [{"key": f"n{number}", "exists": True} for number in range(COLUMNS + 1)]}, "", str(COLUMNS)),
 ]
+
+
+@pytest.mark.parametrize(
+    "clauses", [[{}] * CONDITIONS, [{"key": f"n{i}", "exists": False} for i in range(COLUMNS)]]
+)
+def test_a_filter_may_have_so_many_parts_and_keys(coloured, data, clauses):
+    assert ask(coloured, data.new_b[:1], filter={"must": clauses}).status_code == 200
 
 
 @pytest.mark.parametrize(("wanted", "pointer", "said"), BAD)
