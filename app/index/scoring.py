@@ -99,7 +99,7 @@ class InnerProduct:
 
 
 class Euclidean:
-    """‖q - y‖, by products about the mean of the first vectors: about 0, rounding may hide what sets them apart."""
+    """‖q - y‖, by products about the mean of the first vectors: about 0 rounding may hide what sets them apart."""
 
     descending = products = False
 

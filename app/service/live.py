@@ -51,9 +51,9 @@ class Nearest:
 
 @dataclass(frozen=True)
 class IndexStatus:
-    """`state` is exact, building (searches are exact meanwhile, or use the kind before) or ready. `points` have codes,
-    others are searched exactly, as are the few that a filter leaves; recall is that of the neighbours of a sample of
-    them, when it was built.
+    """`state` is exact, building (meanwhile searches are exact, or use the kind before) or ready. `points` have
+    codes, others are searched exactly, as are the few that a filter leaves; recall is that of the neighbours of a
+    sample of them, when it was built.
     """
 
     kind: str
@@ -73,6 +73,7 @@ class Live:
         self, dim: int, metric: str, kind: str = AUTO, indexing: Indexing | None = None, saved: Saved | None = None
     ) -> None:
         self.dim, self.metric, self.kind, self.saved = dim, metric, kind, saved
+        self.fault: str | None = None  # that an approximate index could not be built by
         self._indexing = indexing or Indexing()
         self._turn, self._preparing = Turnstile(), threading.Lock()
         self._order: tuple[list[Id], Slots] | None = None
@@ -293,7 +294,7 @@ class Live:
 
     def _clear(self) -> None:
         self._index = TableIndex(self.dim, self.metric)
-        self.fault: str | None = None  # that an approximate index could not be built by
+        self.fault = None
         self._tended: set[str] = set()  # keys of searchers for which something is built
         self._applied = ()
         self._slot_of: dict[Id, int] = {}
