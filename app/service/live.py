@@ -34,6 +34,11 @@ class Point:
     payload: bytes
     origin: bytes = b""
 
+    def size(self, parts: Sequence[str]) -> int:
+        """Bytes of these parts, as they are held."""
+        held = {"payload": len(self.payload), "vector": self.vector.nbytes, "origin": len(self.origin)}
+        return sum(held[part] for part in parts)
+
 
 @dataclass(frozen=True)
 class Nearest:
