@@ -26,6 +26,7 @@ class Settings(BaseSettings):
     max_k: int = Field(1_000, ge=1, description="more results per query get 422")
     max_hits: int = Field(200_000, ge=1, description="more results in one answer, queries x k, get 422")
     max_payload_bytes: int = Field(MIB, ge=1, description="larger payloads of a point, as JSON, get 422")
+    max_answer_bytes: int = Field(64 * MIB, ge=1, description="more payloads and vectors in one answer get 422")
     max_outputs: int = Field(50_000_000, ge=1, description="more numbers in one answer of heads or codes get 422")
     max_requests: int = Field(64, ge=1, description="more requests in flight get 503")
 

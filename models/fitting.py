@@ -1,8 +1,8 @@
 """Linear heads that are learned here: logistic or ridge regression, with a penalty that held-out rows choose.
 
 With z = (x - mean) / spread, one spread for all axes, both minimise  mean loss + λ/2 ‖W‖²  for each of PENALTIES.
-The strongest within one standard error of the best wins (Breiman et al. 1984, 3.4.3). The figures of a fold are those
-of the penalty that the *other* folds choose, so the choice does not flatter them.
+The strongest within one standard error of the best wins (Breiman et al. 1984, 3.4.3). The figures of a fold are
+those of the penalty that the *other* folds choose, so the choice does not flatter them.
 """
 
 import warnings

@@ -21,7 +21,9 @@ from app.api.schemas.points import (
     PointsPage,
     WrittenOut,
 )
+from app.service import Services
 from app.service.live import Point
+from app.service.outputs import check_bytes
 
 router = APIRouter(prefix="/v1/collections/{collection}/points", tags=["collections"])
 points_body, delete_body = Body(PointsIn, ALL), Body(DeleteIn)
@@ -74,7 +76,7 @@ def get_points(
     """Stored points by id."""
     points = services.collections.points(collection, body.ids)
     missing = sorted({*body.ids} - {point.id for point in points})
-    return reply({"points": [carried(point, body.with_) for point in points], "missing": missing})
+    return reply({"points": carried(points, body.with_, services), "missing": missing})
 
 
 @router.post(
@@ -91,7 +93,7 @@ def list_points(
 ) -> Response:
     """Points by id, all or those that match a filter, a page at a time."""
     points, following = services.collections.page_points(collection, body.cursor, body.limit, body.filter.clause())
-    return reply({"points": [carried(point, body.with_) for point in points], "cursor": following})
+    return reply({"points": carried(points, body.with_, services), "cursor": following})
 
 
 @router.post("/count", openapi_extra=count_body.openapi, responses=problems(400, 404, 413, 415))
@@ -102,8 +104,14 @@ def count_points(
     return CountOut(count=services.collections.count(collection, body.filter.clause()))
 
 
-def carried(point: Point, parts: Sequence[str]) -> dict[str, Any]:
-    """The parts asked for; JSON is passed on as it is stored."""
+def carried(points: Sequence[Point], parts: Sequence[str], services: Services) -> list[dict[str, Any]]:
+    """The points with the parts asked for. OverLimit."""
+    check_bytes(points, parts, services.settings.max_answer_bytes)
+    return [fields_of(point, parts) for point in points]
+
+
+def fields_of(point: Point, parts: Sequence[str]) -> dict[str, Any]:
+    """JSON is passed on as it is stored."""
     everything = {
         "payload": orjson.Fragment(point.payload or b"null"),
         "vector": point.vector,

@@ -8,8 +8,10 @@ from fastapi import APIRouter, Depends, Response
 from app.api.bodies import ALL, ARROW, JSON, Answers, Body, Reply, answers, problems
 from app.api.codecs.base import Fields
 from app.api.deps import NamePath, ServicesDep
-from app.api.points import carried
+from app.api.points import fields_of
 from app.api.schemas.search import ExplainOut, RerankIn, RerankOut, SearchIn, SearchOut
+from app.service import Services
+from app.service.outputs import check_bytes
 from app.service.routes import UNTRANSLATED
 from app.service.search import Hit
 
@@ -32,7 +34,7 @@ def search(
     """The nearest points to each query; queries of another space are translated first."""
     found = services.search.search(collection, body.query())
     translation = found.translation
-    fields: Fields = {"results": carrying(found.hits, body.with_), "score": found.scale.name}
+    fields: Fields = {"results": carrying(found.hits, body.with_, services), "score": found.scale.name}
     fields |= translation.route.named if translation else UNTRANSLATED
     if "confidence" in body.with_:
         fields["confidence"] = translation.confidence if translation else None
@@ -61,16 +63,20 @@ def rerank(
     found = services.search.rerank(
         collection, body.vectors, body.space, candidates.ids, candidates.vectors, body.k
     )
-    return reply({"results": carrying(found.hits, body.with_), "score": found.metric, "missing": found.missing})
+    results = carrying(found.hits, body.with_, services)
+    return reply({"results": results, "score": found.metric, "missing": found.missing})
 
 
-def carrying(results: Sequence[Sequence[Hit]], parts: Sequence[str]) -> list[list[dict[str, Any]]]:
-    """Hits with what was asked for."""
+def carrying(
+    results: Sequence[Sequence[Hit]], parts: Sequence[str], services: Services
+) -> list[list[dict[str, Any]]]:
+    """Hits with what was asked for. OverLimit."""
     stored = [part for part in parts if part in ("payload", "vector", "origin")]
+    check_bytes((hit.point for hits in results for hit in hits), stored, services.settings.max_answer_bytes)
     calibrated = "calibrated_score" in parts
     return [
         [
-            {**carried(hit.point, stored), "score": hit.score}
+            {**fields_of(hit.point, stored), "score": hit.score}
             | ({"calibrated_score": hit.calibrated_score} if calibrated else {})
             for hit in hits
         ]

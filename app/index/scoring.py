@@ -99,10 +99,7 @@ class InnerProduct:
 
 
 class Euclidean:
-    """‖q - y‖, by products about the mean of the first vectors.
-
-    About 0, rounding drowns what sets points apart that lie far from it.
-    """
+    """‖q - y‖, by products about the mean of the first vectors: about 0 rounding may hide what sets them apart."""
 
     descending = products = False
 
@@ -112,8 +109,9 @@ class Euclidean:
     def fold(self, queries: Vectors) -> Folded:
         if self._centre is None:
             return Folded(2 * queries, np.zeros(len(queries), np.float32))
-        folded = 2 * (queries - self._centre)
-        return Folded(folded, (folded @ self._centre).astype(np.float32, copy=False))
+        folded: Vectors = 2 * (queries - self._centre)
+        offsets: Vectors = folded @ self._centre
+        return Folded(folded, offsets)
 
     def numbers(self, vectors: Vectors) -> Vectors:
         if self._centre is None and len(vectors):

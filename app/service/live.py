@@ -34,6 +34,11 @@ class Point:
     payload: bytes
     origin: bytes = b""
 
+    def size(self, parts: Sequence[str]) -> int:
+        """Bytes of these parts, as they are held."""
+        held = {"payload": len(self.payload), "vector": self.vector.nbytes, "origin": len(self.origin)}
+        return sum(held[part] for part in parts)
+
 
 @dataclass(frozen=True)
 class Nearest:
@@ -51,10 +56,9 @@ class Nearest:
 
 @dataclass(frozen=True)
 class IndexStatus:
-    """`state` is exact, building (searches are exact meanwhile, or use the kind before) or ready.
-
-    `points` have codes, others are searched exactly, as are the few that a filter leaves; recall is that of the
-    neighbours of a sample of them, when it was built.
+    """`state` is exact, building (meanwhile searches are exact, or use the kind before) or ready. `points` have
+    codes, others are searched exactly, as are the few that a filter leaves; recall is that of the neighbours of a
+    sample of them, when it was built.
     """
 
     kind: str
@@ -70,12 +74,11 @@ class IndexStatus:
 class Live:
     """Slots are given out in the order of writing and never again."""
 
-    fault: str | None  # that an approximate index could not be built by
-
     def __init__(
         self, dim: int, metric: str, kind: str = AUTO, indexing: Indexing | None = None, saved: Saved | None = None
     ) -> None:
         self.dim, self.metric, self.kind, self.saved = dim, metric, kind, saved
+        self.fault: str | None = None  # that an approximate index could not be built by
         self._indexing = indexing or Indexing()
         self._turn, self._preparing = Turnstile(), threading.Lock()
         self._order: tuple[list[Id], Slots] | None = None

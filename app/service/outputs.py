@@ -1,10 +1,12 @@
-"""What every array of an answer must be: no larger than the settings allow, and made of numbers."""
+"""What every answer must be: no larger than the settings allow, and its arrays made of numbers."""
 
+from collections.abc import Iterable, Sequence
 from math import prod
 
 from torch import Tensor
 
 from app.errors import InvalidVectors, OverLimit
+from app.service.live import Point
 
 
 def check_size(shape: tuple[int, ...], limit: int) -> None:
@@ -15,6 +17,17 @@ def check_size(shape: tuple[int, ...], limit: int) -> None:
             "send fewer rows a call",
             limit=limit,
             got=prod(shape),
+        )
+
+
+def check_bytes(points: Iterable[Point], parts: Sequence[str], limit: int) -> None:
+    """Of points with these parts, before they are encoded. OverLimit."""
+    if (size := sum(point.size(parts) for point in points)) > limit:
+        raise OverLimit(
+            f"one answer has at most {limit} bytes of {', '.join(parts)}, this one would have {size}: "
+            "ask for fewer points, or for fewer parts of them in `with`",
+            limit=limit,
+            got=size,
         )
 
 

@@ -27,6 +27,7 @@ CHOSEN = {
     "max_k": ("5", 5),
     "max_hits": ("6", 6),
     "max_payload_bytes": ("9", 9),
+    "max_answer_bytes": ("12", 12),
     "max_outputs": ("8", 8),
     "max_requests": ("1", 1),
     "max_model_bytes": ("10", 10),

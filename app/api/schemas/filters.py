@@ -16,9 +16,10 @@ from pydantic import (
 )
 
 from app.api.schemas.base import In
+from app.service.columns import COLUMNS
 from app.service.filters import Condition, Filter
 
-CONDITIONS = 256  # in one filter
+CONDITIONS = 256  # in one filter, and filters within it
 OPERATORS = ("match", "in", "range", "exists", "prefix")
 MATCHES = ("value", "any", "except")
 LISTS = ("must", "should", "must_not")
@@ -116,7 +117,11 @@ class ConditionIn(In):
 
     @property
     def size(self) -> int:
-        return 1
+        return 0
+
+    @property
+    def keys(self) -> set[str]:
+        return {self.key}
 
 
 class MatchIn(ConditionIn):
@@ -184,13 +189,26 @@ class FilterIn(In):
     @model_validator(mode="after")
     def _not_too_many(self) -> Self:
         if self.size > CONDITIONS:
-            raise ValueError(f"a filter may have at most {CONDITIONS} conditions, got {self.size}")
+            raise ValueError(
+                f"a filter may have at most {CONDITIONS} conditions and filters within it, got {self.size}"
+            )
+        if len(self.keys) > COLUMNS:  # more would put each other out of memory, and be read at every search
+            raise ValueError(f"a filter may have at most {COLUMNS} different keys, got {len(self.keys)}")
         return self
 
     @property
+    def clauses(self) -> list["Clause"]:
+        return [*self.must, *self.should, *self.must_not]
+
+    @property
     def size(self) -> int:
-        """Conditions at any depth."""
-        return sum(clause.size for clause in (*self.must, *self.should, *self.must_not))
+        """Conditions and filters within it, at any depth."""
+        return sum(1 + clause.size for clause in self.clauses)
+
+    @property
+    def keys(self) -> set[str]:
+        """At any depth."""
+        return set().union(*(clause.keys for clause in self.clauses))
 
     def clause(self) -> Filter:
         lists = ([clause.clause() for clause in clauses] for clauses in (self.must, self.should, self.must_not))

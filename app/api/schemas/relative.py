@@ -2,7 +2,7 @@
 
 from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, Field, FiniteFloat, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, FiniteFloat, model_validator
 
 from app.api.schemas.base import Id, In, Name, Vectors, as_list, check_ids
 from app.api.schemas.translators import SelectionIn
@@ -11,8 +11,14 @@ from app.service.relative import RelativeSpec
 from models.relative import CHOICES, OPTIONS, Relative
 from models.similarities import SIMILARITIES
 
-MOST_SIMILARITIES = 16
 Ids = Annotated[list[Id], BeforeValidator(as_list), Field(min_length=1)]
+
+
+def different(names: list[str]) -> list[str]:
+    """One that is repeated adds work, and no invariance."""
+    if len(set(names)) < len(names):
+        raise ValueError(f"must be different from each other, got {names[: len(SIMILARITIES) + 1]}")
+    return names
 
 
 class CodesIn(In):
@@ -21,7 +27,8 @@ class CodesIn(In):
     similarity: Annotated[
         list[Annotated[str, Field(json_schema_extra={"enum": list(SIMILARITIES)})]],
         BeforeValidator(as_list),
-        Field(min_length=1, max_length=MOST_SIMILARITIES, description="one name, or several"),
+        AfterValidator(different),
+        Field(min_length=1, description="one name, or several different ones"),
     ] = ["cosine"]
     before: Annotated[str, Field(json_schema_extra={"enum": CHOICES["before"]}, description="of vectors")] = (
         "centred"

@@ -8,6 +8,7 @@ import pytest
 import torch
 
 from app.api.schemas.filters import CONDITIONS, MATCHES, OPERATORS
+from app.service.columns import COLUMNS
 
 NPY = "application/x-npy"
 ARROW = "application/vnd.apache.arrow.stream"
@@ -157,7 +158,16 @@ BAD = [
     ({"must": ["n"]}, "/must/0", "'n'"),
     ([], "", "dictionary"),
     ({"should": [{"key": "n", "exists": True}] * (CONDITIONS + 1)}, "", str(CONDITIONS)),
+    ({"must": [{}] * (CONDITIONS + 1)}, "", str(CONDITIONS)),
+    ({"must": [{"key": f"n{number}", "exists": True} for number in range(COLUMNS + 1)]}, "", str(COLUMNS)),
 ]
+
+
+@pytest.mark.parametrize(
+    "clauses", [[{}] * CONDITIONS, [{"key": f"n{i}", "exists": False} for i in range(COLUMNS)]]
+)
+def test_a_filter_may_have_so_many_parts_and_keys(coloured, data, clauses):
+    assert ask(coloured, data.new_b[:1], filter={"must": clauses}).status_code == 200
 
 
 @pytest.mark.parametrize(("wanted", "pointer", "said"), BAD)
@@ -186,6 +196,31 @@ def test_a_filter_may_be_nested_but_not_without_end(coloured, data, depth):
     text = '{"must_not":[' * depth + "{}" + "]}" * depth
     answer = coloured.post(f"{COLLECTION}/search", content=f'{{"vectors":[[1,1,1,1,1,1]],"filter":{text}}}')
     assert answer.status_code == (200 if depth == 100 else 422 if depth == 300 else 400)
+
+
+# Limits
+
+
+def test_an_answer_has_no_more_bytes_than_the_settings_allow(make_client, data, assert_problem):
+    query, names = data.new_b[:2], data.new_ids
+    size = data.new_b[0].astype(np.float32).nbytes
+    with make_client(max_answer_bytes=6 * size) as client:
+        anchors = {"ids": data.ids, "vectors": data.b.tolist()}
+        client.put("/v1/spaces/b", json={"dim": data.b.shape[1], "anchors": anchors})
+        put_coloured(client, data)
+        assert ask(client, query, k=3, **{"with": ["vector"]}).status_code == 200
+        assert ask(client, query, k=20, **{"with": []}).status_code == 200
+        candidates = {"ids": names, "vectors": data.new_b.tolist()}
+        for answer in (
+            ask(client, query, k=4, **{"with": ["vector"]}),
+            ask(client, query, "rerank", k=4, candidates=candidates, **{"with": ["vector"]}),
+            client.post(f"{COLLECTION}/points/list", json={"limit": 8, "with": ["vector"]}),
+            client.post(f"{COLLECTION}/points/get", json={"ids": names[:8], "with": ["vector"]}),
+        ):
+            problem = assert_problem(answer, 422, "over-limit")
+            assert (problem["limit"], problem["got"]) == (6 * size, 8 * size)
+        over = ask(client, query, k=20, **{"with": ["payload"]})
+        assert "payload" in assert_problem(over, 422, "over-limit")["detail"]
 
 
 # Thresholds

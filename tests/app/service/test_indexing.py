@@ -12,6 +12,7 @@ from app.index import INDEXES
 from app.index.approximation import Approximation
 from app.service import Services
 from app.service.filters import Filter
+from app.service.indexing import Indexing
 from app.service.live import IndexStatus
 from app.service.search import Query
 from app.service.spaces import Space
@@ -440,3 +441,11 @@ def test_writes_and_other_searches_go_on_while_the_statistics_of_points_are_comp
     assert answers[0].prepare_seconds > 0
     assert_scored(collection, score(True), "one", "exact")
     assert assert_scored(collection, score(True), "one", "exact").prepare_seconds < answers[0].prepare_seconds
+
+
+def test_a_job_that_fails_does_not_keep_the_next_from_being_done(caplog):
+    indexing, done = Indexing(), threading.Event()
+    indexing.ask(lambda: {}["nothing"])
+    indexing.ask(done.set)
+    assert done.wait(20)
+    assert "a job of the indexes failed" in caplog.text
