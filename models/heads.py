@@ -164,8 +164,7 @@ class MlpHead(Head):
 
     def raw(self, y: Tensor) -> Tensor:
         """So many rows at a time that what lies between the layers stays small."""
-        parts = torch.split(y, max(1, AT_ONCE // self.widest))
-        return torch.cat([self._through(part) for part in parts])
+        return torch.cat([self._through(part) for part in torch.split(y, max(1, AT_ONCE // self.widest))])
 
     @property
     def widest(self) -> int:

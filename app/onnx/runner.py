@@ -1,6 +1,7 @@
 """Runs ONNX models in worker processes that the server outlives."""
 
 import json
+import os
 import signal
 import subprocess
 import sys
@@ -20,7 +21,13 @@ from numpy.typing import NDArray
 from app.errors import Busy, OnnxFailed, OnnxOverrun, OnnxRefused, ServiceError
 from app.onnx.description import Description, Limits
 
-WORKERS = 4  # models that are kept ready
+WORKERS = 4  # models that run at once, and that are kept ready
+INHERITED = (
+    "PATH",
+    "PYTHONPATH",
+    "LD_LIBRARY_PATH",
+    "CUDA_VISIBLE_DEVICES",
+)  # none of what the server keeps secret
 ERRORS: Mapping[str, type[ServiceError]] = {e.__name__: e for e in (OnnxFailed, OnnxOverrun, OnnxRefused)}
 
 Array = NDArray[Any]
@@ -39,6 +46,7 @@ class Runner:
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
+        self._places = threading.BoundedSemaphore(WORKERS)
         self._worker = lru_cache(maxsize=WORKERS)(lambda model, output: Worker(model, output, limits))
 
     def describe(self, model: bytes, output: str | None = None) -> Description:
@@ -53,7 +61,7 @@ class Runner:
                 limit=self.limits.size,
                 got=len(model),
             )
-        with self._worker(model, output).process() as process:
+        with self._process(model, output) as process:
             return process.description
 
     def run(self, model: bytes, output: str | None, vectors: Array) -> Array:
@@ -61,12 +69,22 @@ class Runner:
 
         OnnxFailed, OnnxOverrun, Busy.
         """
-        with self._worker(model, output).process() as process:
+        with self._process(model, output) as process:
             return process.run(vectors)
 
     def close(self) -> None:
         """End every process; it may be used again."""
         self._worker.cache_clear()
+
+    @contextmanager
+    def _process(self, model: bytes, output: str | None) -> Iterator["Process"]:
+        if not self._places.acquire(timeout=self.limits.seconds):
+            raise Busy(f"{WORKERS} calls of models run already: try again in a moment")
+        try:
+            with self._worker(model, output).process() as process:
+                yield process
+        finally:
+            self._places.release()
 
 
 class Worker:
@@ -102,7 +120,11 @@ class Process:
             # in a group of its own: Ctrl-C is for the server; and with -P no folder that happens to be called app
             command = [sys.executable, "-P", "-m", "app.onnx.worker", str(theirs.fileno())]
             self._child = subprocess.Popen(  # noqa: S603
-                command, stdin=subprocess.DEVNULL, pass_fds=[theirs.fileno()], process_group=0
+                command,
+                stdin=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                process_group=0,
+                env={name: os.environ[name] for name in INHERITED if name in os.environ},
             )
         self._pipe, self._seconds = ours, limits.seconds
         finalize(self, end, self._child, ours)

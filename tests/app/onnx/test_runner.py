@@ -345,6 +345,30 @@ def test_who_waits_too_long_for_a_model_is_told(new_runner, endless_onnx):
     assert sorted(told) == ["Busy", "OnnxOverrun"]
 
 
+def test_no_more_models_run_at_once_than_there_are_places(new_runner, endless_onnx):
+    runner, before, most = new_runner(seconds=1), workers(), 0
+
+    def call(number):
+        with suppress(Busy, OnnxOverrun):
+            runner.describe(b"\x12\x01%c" % (65 + number) + endless_onnx)  # each by another producer
+
+    threads = [threading.Thread(target=call, args=[number]) for number in range(WORKERS + 3)]
+    for thread in threads:
+        thread.start()
+    while any(thread.is_alive() for thread in threads):
+        most = max(most, len(workers() - before))
+        time.sleep(0.01)
+    assert most == WORKERS
+
+
+def test_a_process_knows_nothing_of_the_servers_settings(new_runner, doubled, monkeypatch):
+    monkeypatch.setenv("ANCHORAGE_STORE", "redis://:secret@nowhere")
+    runner, before = new_runner(), workers()
+    runner.run(doubled, None, X)
+    (own,) = workers() - before
+    assert b"secret" not in Path(f"/proc/{own}/environ").read_bytes()
+
+
 def test_a_process_does_not_outlive_its_server(tmp_path, endless_onnx):
     """Killed without a word, in the midst of a call."""
     (tmp_path / "endless.onnx").write_bytes(endless_onnx)
