@@ -101,7 +101,7 @@ class Codes:
     def efforts(self) -> list[int]:
         """That may be spent on a search, least first."""
         if isinstance(self.index, faiss.IndexIVF):
-            return doubling(4, self.index.nlist)
+            return doubling(16, self.index.nlist)
         return doubling(64, 2048) if isinstance(self.index, faiss.IndexHNSW) else [1]
 
     def _stored(self, codes: Vectors) -> Vectors:

@@ -103,8 +103,8 @@ class Live:
             self._index.table.reserve(len(self._ids) + sum(len(part.ids) for part in rows))
             # A merged segment says all that its parts said, in their order, deletes included: after them it
             # changes only what came later.
-            for part in rows:
-                self._apply(part)
+            while rows:
+                self._apply(rows.pop(0))  # and forget it: vectors are to lie in memory once
             self._applied, self._position = log.segments, position
         self._tend()
 
