@@ -41,7 +41,7 @@ def test_console_calls_answer_as_shown(url):
         for command, _ in shown
     ]
     assert [answer.strip() for answer in answers] == [answer.strip() for _, answer in shown]
-    assert len(shown) == 14
+    assert len(shown) == 17
 
 
 def test_python_example_prints_what_it_shows(url):
