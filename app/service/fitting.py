@@ -16,6 +16,7 @@ from models.fitting import Classification, HeadReport, Regression, Task, fit_hea
 from models.heads import LinearHead
 
 MOST_OUTPUTS = 1000  # labels, or values of an item
+MOST_NUMBERS = 1_000_000_000  # items x dimensions x outputs: a product of a step, of which a fit makes hundreds
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,7 @@ class Fitting:
         labels = sorted(set(of.truth)) if isinstance(of.truth, list) else None
         task = task_of(of.truth)
         x = self.codes.of(of.space, of.vectors, relative) if relative else torch.from_numpy(of.vectors)
+        check_size(len(x), x.shape[1], task.outputs)
         with self._turn, threadpool_limits(1, "blas"):
             head, report = fit_head(x, task)
         spec = HeadSpec(LinearHead.kind, None if relative else of.space, relative, head.activation, labels)
@@ -66,6 +68,17 @@ def task_of(truth: Truth) -> Task:
     values = truth.reshape(len(truth), -1)
     check_number("values of an item", values.shape[1])
     return Regression(values)
+
+
+def check_size(items: int, dim: int, outputs: int) -> None:
+    """OverLimit."""
+    if (numbers := items * dim * outputs) > MOST_NUMBERS:
+        raise OverLimit(
+            f"a fit takes at most {MOST_NUMBERS} items x dimensions x outputs, got {items} x {dim} x {outputs}: "
+            "a sample of the items will do",
+            limit=MOST_NUMBERS,
+            got=numbers,
+        )
 
 
 def check_number(what: str, number: int) -> None:

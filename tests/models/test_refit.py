@@ -22,7 +22,7 @@ def test_the_method_of_a_report_is_the_one_that_was_fitted(name):
 def test_of_the_objective_of_a_head_as_well(normal):
     x, mix = normal(501, 6), normal(6, 12)
     y = torch.tanh(3 * x) @ mix + 0.3 * normal(501, 12)
-    head = LinearHead(6 * torch.linalg.pinv(mix).T[:3], torch.zeros(3, dtype=torch.float64))
+    head = LinearHead(20 * torch.linalg.pinv(mix).T[:3], torch.zeros(3, dtype=torch.float64))
     done = estimate(x, y, objective="head", head=head)
     again = method_of(done.report.to_dict(), head)
     assert isinstance(again, Distilled)

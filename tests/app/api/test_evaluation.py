@@ -9,6 +9,7 @@ from sklearn.metrics import accuracy_score, f1_score, mean_squared_error, r2_sco
 from starlette.testclient import TestClient
 
 from app.main import create_app
+from app.service import fitting
 from app.settings import Settings
 
 ANCHORS, ITEMS = 120, 240
@@ -441,6 +442,12 @@ def test_a_fit_of_a_single_label_is_422(refused):
 def test_a_fit_of_too_many_labels_is_422(refused):
     labels = [str(number) for number in range(1001)]
     assert refused("over-limit", route="fit", labels=labels, vectors=[[1, 2, 3, 4, 5]] * 1001)["limit"] == 1000
+
+
+def test_a_fit_of_too_much_is_422(refused, monkeypatch):
+    monkeypatch.setattr(fitting, "MOST_NUMBERS", 399)
+    body = {"labels": ["cat", "dog"] * 20, "vectors": [[1, 2, 3, 4, 5]] * 40}
+    assert refused("over-limit", route="fit", **body)["got"] == 400
 
 
 def test_a_fit_of_images_is_422(refused):
