@@ -65,19 +65,23 @@ class Approximation:
         right = others(view.nearest(queries, k, covered), own, sign)
         for effort in self.codes.efforts:
             tried = replace(self, effort=effort)
-            candidates = tried.candidates(view, queries, k, covered)
+            candidates = tried.candidates(view, queries, k, self.places(covered))
             found = others(view.ranked(queries, candidates, k, self.kind), own, sign)
             wide = recall(found, right)
             if wide >= ENOUGH:
                 break
         return replace(tried, recall_at_10=recall(found, right[:, :NEAR]), recall_at_30=wide)
 
-    def candidates(self, view: View, queries: Vectors, k: int, wanted: Mask | None) -> Slots:
-        """(m, c) near ones among those wanted (n,), -1 where too few were met; None wants all that have a code.
+    def places(self, wanted: Mask) -> Mask:
+        """(n,) -> (p,) the codes of slots that are wanted."""
+        mask: Mask = (self.slots >= 0) & wanted[self.slots]
+        return mask
+
+    def candidates(self, view: View, queries: Vectors, k: int, mask: Mask | None) -> Slots:
+        """(m, c) slots of near codes, of all or of those in the mask (p,); -1 where too few were met.
 
         Where few are wanted more is looked at, so that as many as otherwise are compared.
         """
-        mask = None if wanted is None else (self.slots >= 0) & wanted[self.slots]
         share = 1.0 if mask is None else max(count(mask), 1) / len(mask)
         effort = min(round(self.effort / share), self.codes.efforts[-1])
         places = self.codes.search(view.scoring.asked(queries), k + k // 2 + MARGIN, effort, mask)

@@ -28,29 +28,27 @@ class Coverage:
     changes: int
     coded: Mask  # (n,) slots that have a code
     rest: Mask  # (n,) slots that have none
-    known: int  # of the first
-    behind: int  # of the second
+    places: Mask | None  # (p,) codes of the first; None for all
+    known: int  # how many have a code
+    behind: int  # and how many do not
 
     @classmethod
     def of(cls, approximation: Approximation, view: View) -> "Coverage":
         coded = approximation.covered(view)
-        rest = view.taken & ~coded
-        return cls(approximation, view.changes, coded, rest, count(coded), count(rest))
-
-    @property
-    def codes(self) -> int:
-        """Those of points that are gone included."""
-        return len(self.approximation.slots)
+        rest, known = view.taken & ~coded, count(coded)
+        places = approximation.places(coded) if known < len(approximation.slots) else None
+        return cls(approximation, view.changes, coded, rest, places, known, count(rest))
 
     def suits(self, kind: str) -> bool:
         """Else it is to be built anew."""
-        outgrown = self.known > OUTGROWN * self.approximation.learned or self.codes > 2 * self.known
-        return self.approximation.kind == kind and not outgrown
+        near = self.approximation
+        outgrown = self.known > OUTGROWN * near.learned or len(near.slots) > 2 * self.known
+        return near.kind == kind and not outgrown
 
     def candidates(self, view: View, queries: Vectors, k: int, wanted: Mask | None) -> Slots:
         """(m, c), -1 for none: at least k of those with a code if there are, and the nearest of those without."""
         coded = self.coded if wanted is None else self.coded & wanted
-        near = self._proposed(view, queries, k, coded, wanted is not None)
+        near = self._proposed(view, queries, k, None if wanted is None else coded)
         short = (near >= 0).sum(1) < min(k, self.known if wanted is None else count(coded))
         if short.any():
             exact = view.candidates(queries[short], k + MARGIN, coded)
@@ -60,13 +58,15 @@ class Coverage:
         rest = self.rest if wanted is None else self.rest & wanted
         return np.hstack([near, view.candidates(queries, k + MARGIN, rest)])
 
-    def _proposed(self, view: View, queries: Vectors, k: int, coded: Mask, filtered: bool) -> Slots:
+    def _proposed(self, view: View, queries: Vectors, k: int, wanted: Mask | None) -> Slots:
         """A device knows no mask: it is asked for more, and what is gone is left out here."""
-        whole, near = self.known == self.codes, self.approximation
-        if filtered or (near.codes.held is None and not whole):
-            return near.candidates(view, queries, k, coded)
-        found = near.candidates(view, queries, k * self.codes // max(self.known, 1), None)
-        return found if whole else np.where((found >= 0) & coded[found], found, -1)
+        near = self.approximation
+        if wanted is not None:
+            return near.candidates(view, queries, k, near.places(wanted))
+        if self.places is None or near.codes.held is None:
+            return near.candidates(view, queries, k, self.places)
+        found = near.candidates(view, queries, k * len(near.slots) // max(self.known, 1), None)
+        return np.where((found >= 0) & self.coded[found], found, -1)
 
 
 class Searcher:

@@ -5,7 +5,9 @@ from importlib.metadata import version
 import pytest
 
 from anchors import SELECTORS
-from app.index import METRICS
+from app.errors import Busy
+from app.index import AUTO, INDEXES, METRICS, Searcher
+from app.index.approximation import Approximation
 from app.service.pairing import PAIRINGS, PROTOTYPES
 from app.settings import Settings
 from models.comparison import MEASURES
@@ -24,6 +26,7 @@ def test_info_names_what_requests_may_use(client):
         list(OBJECTIVES),
         list(METRICS),
     )
+    assert body["index"]["kinds"] == [AUTO, *INDEXES]
 
 
 @pytest.mark.parametrize("method", METHODS)
@@ -95,6 +98,36 @@ def when_ready(client):
 def test_readiness_waits_for_the_indexes(client):
     ready = when_ready(client)
     assert ready.json() == {"status": "ok", "checks": {"store": "ok", "index": "ok"}, "warnings": []}
+
+
+def test_an_index_that_cannot_be_built_is_a_warning_and_no_reason_not_to_be_ready(client, monkeypatch):
+    def full(*_):
+        raise MemoryError("no room")
+
+    monkeypatch.setattr("app.index.searcher.LARGE", 3)
+    monkeypatch.setattr(Approximation, "built", full)
+    client.put("/v1/spaces/s", json={"dim": 2})
+    client.put("/v1/collections/c", json={"space": "s"})
+    points = {"ids": [1, 2, 3], "vectors": [[1.0, 0.0], [0.0, 1.0], [1.0, 1.0]]}
+    client.put("/v1/collections/c/points", json=points)
+    found = client.post("/v1/collections/c/search", json={"vectors": [[1.0, 0.0]], "k": 1}).json()
+    client.app_state["services"].collections.indexing.wait()
+    ready = when_ready(client)
+    assert ready.json()["warnings"] == ["collection 'c': ivf_sq8 cannot be built: no room"]
+    assert client.get("/v1/collections/c").json()["index_status"]["fault"] == "ivf_sq8 cannot be built: no room"
+    assert found["results"][0][0]["id"] == 1
+
+
+def test_a_device_with_a_full_queue_is_503_with_retry_after(client, monkeypatch, assert_problem):
+    def full(*_, **__):
+        raise Busy("64 searches wait for the device: try again in a moment", limit=64)
+
+    client.put("/v1/spaces/s", json={"dim": 2})
+    client.put("/v1/collections/c", json={"space": "s"})
+    monkeypatch.setattr(Searcher, "search", full)
+    answer = client.post("/v1/collections/c/search", json={"vectors": [[1.0, 0.0]]})
+    assert_problem(answer, 503, "busy")
+    assert answer.headers["Retry-After"] == "1"
 
 
 @pytest.fixture

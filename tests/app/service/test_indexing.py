@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from app.errors import NotFound
-from app.index import INDEXES
+from app.index import INDEXES, Owner, searched
 from app.index.approximation import Approximation
+from app.index.faiss import Codes
 from app.service import Services
 from app.service.filters import Filter
 from app.service.indexing import Indexing
@@ -449,3 +450,37 @@ def test_a_job_that_fails_does_not_keep_the_next_from_being_done(caplog):
     indexing.ask(done.set)
     assert done.wait(20)
     assert "a job of the indexes failed" in caplog.text
+
+
+# On a device
+
+
+def on_a_device(services, place=None):
+    """Real indexes in main memory behind the owner, in place of a GPU."""
+    place = place or (lambda index: Codes(index, 1.0, 0.0).copy().index)
+    services.collections.indexing.owner = Owner(place, searched)
+    return Collection(services)
+
+
+def test_with_a_device_auto_takes_half_precision_and_searches_there(services):
+    collection = on_a_device(services)
+    collection.put(0, 2 * LARGE)
+    assert collection.built().kind == "flat_fp16"
+    collection.assert_right(exact=True)
+    collection.delete(0, 50)
+    collection.put(60, 80, seed=6)
+    collection.assert_right(exact=True)
+    assert services.collections.indexing.owner._copies
+    assert services.warnings == []
+
+
+def test_a_device_without_room_is_told_and_the_cpu_searches(services):
+    def full(_):
+        raise RuntimeError("out of memory")
+
+    collection = on_a_device(services, full)
+    collection.put(0, 2 * LARGE)
+    collection.built()
+    collection.assert_right(exact=True)
+    assert services.warnings == ["an index is searched by the CPU, as the device fails: out of memory"]
+    assert services.checks() == {"store": "ok", "index": "loading collections"}
