@@ -240,23 +240,26 @@ class Live:
         """Have what is due built behind the searches."""
         with self._turn.shared():
             for key in ("", *self._index.by_score):
-                searcher = self._index.searcher(key)
-                if searcher is None:
-                    continue
-                if (kind := self._kind(searcher)) == "exact":
-                    searcher.approximation = None
-                if key not in self._tended and searcher.is_due(kind):
+                if key not in self._tended and self._due(key):
                     self._tended.add(key)
                     self._indexing.ask(partial(self._improve, key))
 
+    def _due(self, key: str) -> tuple[Searcher, str] | None:
+        """Who is to get an approximation, and of which kind."""
+        if (searcher := self._index.searcher(key)) is None:
+            return None
+        if (kind := self._kind(searcher)) == "exact":
+            searcher.approximation = None
+        return (searcher, kind) if searcher.is_due(kind) else None
+
     def _improve(self, key: str) -> None:
-        """Build and replace until nothing is due; one that fails is not tried again before all is loaded anew."""
+        """Build and replace until nothing is due; one that fails is not tried again before all is read anew."""
         while True:
             with self._turn.shared():
-                searcher = self._index.searcher(key)
-                if searcher is None or not searcher.is_due(kind := self._kind(searcher)):
+                if (due := self._due(key)) is None:
                     self._tended.discard(key)
                     return
+                searcher, kind = due
                 view = searcher.snapshot()
             try:
                 approximation = self._improved(searcher, kind, view)
