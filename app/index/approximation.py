@@ -16,7 +16,7 @@ from app.index.view import MARGIN, View
 AT_ONCE = 16384  # points that are coded at a time
 SAMPLE = 200  # points whose neighbours are looked for, exactly and approximately
 NEAR, WIDE = 10, 30  # neighbours
-ENOUGH = 0.95  # recall of the WIDE, unless no effort reaches it: of other queries' NEAR it is then about that too
+ENOUGH = 0.95  # recall of the WIDE, if an effort reaches it: other queries' NEAR are then found as well, or about
 
 
 @dataclass(frozen=True, eq=False)
@@ -84,7 +84,8 @@ class Approximation:
         """
         share = 1.0 if mask is None else max(count(mask), 1) / len(mask)
         effort = min(round(self.effort / share), self.codes.efforts[-1])
-        places = self.codes.search(view.scoring.asked(queries), k + k // 2 + MARGIN, effort, mask)
+        more = k + k // 2 + MARGIN  # codes are rough
+        places = self.codes.search(view.scoring.asked(queries), more, effort, mask)
         return np.where(places < 0, -1, self.slots[places])
 
 

@@ -42,7 +42,8 @@ class Codes:
 
     def __init__(self, index: Any, scale: float, length: float) -> None:
         self.index = index
-        self.scale, self.length = scale, length  # scale so that half precision holds them; length 0 for none
+        self.scale = scale  # so that half precision holds them
+        self.length = length  # that all are brought to; 0 for codes that are left as they are
         self.held: Held | None = None  # by the owner of a device
 
     @classmethod
@@ -55,11 +56,8 @@ class Codes:
         metric = faiss.METRIC_INNER_PRODUCT if products and not made.length else faiss.METRIC_L2
         index = untyped.index_factory(rows.shape[1], INDEXES[kind].format(lists=lists(points)), metric)
         if isinstance(index, faiss.IndexIVF):
-            index.cp.niter, index.cp.max_points_per_centroid, index.cp.min_points_per_centroid = (
-                ROUNDS,
-                PER_LIST,
-                1,
-            )
+            index.cp.niter, index.cp.max_points_per_centroid = ROUNDS, PER_LIST
+            index.cp.min_points_per_centroid = 1  # no advice on the standard error
         if isinstance(index, faiss.IndexHNSW):
             index.hnsw.efConstruction = CARE
         index.train(rows)

@@ -7,7 +7,7 @@ from app.index.scoring import SCORINGS
 from app.index.searcher import Searcher
 from app.index.table import Table
 
-SCORES = 8  # translators whose numbers of all points are kept
+SCORES = 4  # translators whose numbers of all points are kept
 
 
 class TableIndex:

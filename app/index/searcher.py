@@ -15,6 +15,7 @@ FEW = 10_000  # points among which an exact search is as fast, where a filter le
 BEHIND = 4096  # points without a code before an approximation grows, or one
 ONE_IN = 64  # of so many
 OUTGROWN = 4  # times the points that it was made for
+
 AUTO = "auto"
 LARGE = 20_000  # points from which auto approximates
 SOME = 1_000  # points from which what was asked for by name does
@@ -104,9 +105,9 @@ class Searcher:
 
     def is_due(self, kind: str) -> bool:
         """Whether an approximation of this kind is to be built or to grow."""
-        coverage = self._covers(self.view)
         if kind == "exact":
             return False
+        coverage = self._covers(self.view)
         if coverage is None or not coverage.suits(kind):
             return self.table.count > 0
         return coverage.behind > max(BEHIND, coverage.known // ONE_IN)
@@ -117,10 +118,11 @@ class Searcher:
 
     def improved(self, kind: str, view: View) -> Approximation:
         """What is due, from a snapshot, while others search and write."""
-        coverage = Coverage.of(self.approximation, view) if self.approximation else None
-        if coverage is None or not coverage.suits(kind):
+        near = self.approximation
+        coverage = Coverage.of(near, view) if near else None
+        if near is None or coverage is None or not coverage.suits(kind):
             return Approximation.built(kind, view, view.taken.nonzero()[0])
-        return coverage.approximation.grown(view, coverage.rest.nonzero()[0])
+        return near.grown(view, coverage.rest.nonzero()[0])
 
     def _covers(self, view: View) -> Coverage | None:
         """Worked out after a change."""

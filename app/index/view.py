@@ -53,14 +53,14 @@ class View:
         found = [self._nearest(part, k, wanted) for part in parts(folded)] if k else []
         return np.concatenate([np.empty((0, k), np.int64), *found]).reshape(len(queries), k)
 
-    def ranked(self, queries: Vectors, candidates: Slots, k: int, index: str) -> Ranking:
+    def ranked(self, queries: Vectors, candidates: Slots, k: int, proposer: str) -> Ranking:
         """The k best of candidates (m, c), -1 for none, by their exact scores."""
         fetched = candidates.shape[1]
         step = max(1, NUMBERS // max(1, fetched * self.vectors.shape[1]))
         cuts = [slice(start, start + step) for start in range(0, len(queries), step)]
         found = [self._ranked(queries[cut], candidates[cut], k) for cut in cuts]
         scores, slots = zip((np.empty((0, k), np.float32), np.empty((0, k), np.int64)), *found, strict=True)
-        return Ranking(np.concatenate(scores), np.concatenate(slots), index, fetched)
+        return Ranking(np.concatenate(scores), np.concatenate(slots), proposer, fetched)
 
     def _nearest(self, folded: Folded, k: int, wanted: Mask) -> Slots:
         m = len(folded.vectors)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -25,8 +25,7 @@ GARBAGE = 4  # slots given out per living point before everything is loaded anew
 logger = logging.getLogger("anchorage")
 
 
-@dataclass(frozen=True)
-class Point:
+class Point(NamedTuple):
     """`payload`, and `origin` of a translated vector, are encoded JSON, b"" for none."""
 
     id: Id
@@ -160,7 +159,7 @@ class Live:
     def points(self, ids: Sequence[Id]) -> list[Point]:
         """Those of `ids` that are there."""
         with self._turn.shared():
-            return [self._point(self._slot_of[id_]) for id_ in ids if id_ in self._slot_of]
+            return self._points([self._slot_of[id_] for id_ in ids if id_ in self._slot_of])
 
     def page(self, after: Id | None, limit: int, wanted: Filter) -> tuple[list[Point], Id | None]:
         """The points wanted, in the order of their ids, from behind `after`; and where the next page starts."""
@@ -169,14 +168,14 @@ class Live:
             ids, slots = self._sorted()
             slots = slots[bisect_right(ids, after) if after is not None else 0 :]
             slots = slots[wanted.mask(self._columns)[slots]]
-            points = [self._point(slot) for slot in slots[:limit].tolist()]
+            points = self._points(slots[:limit].tolist())
         return points, points[-1].id if len(slots) > limit else None
 
     def matching(self, wanted: Filter) -> list[Id]:
         """The ids of the points wanted."""
         self._read(wanted)
         with self._turn.shared():
-            return [self._point(slot).id for slot in wanted.mask(self._columns).nonzero()[0].tolist()]
+            return [self._ids[slot] for slot in wanted.mask(self._columns).nonzero()[0].tolist()]
 
     def count(self, wanted: Filter) -> int:
         """How many points are wanted."""
@@ -204,8 +203,8 @@ class Live:
         allowed = wanted.mask(self._columns) if wanted else None
         filtered = perf_counter()
         ranking = searcher.search(queries, k, allowed)
-        rows = zip(ranking.slots.tolist(), ranking.scores, strict=True)
-        hits = [[(self._point(slot), score) for slot, score in zip(*row, strict=True)] for row in rows]
+        points = iter(self._points(ranking.slots.ravel().tolist()))
+        hits = [[(next(points), score) for score in row] for row in ranking.scores]
         matching = None if allowed is None else int(np.count_nonzero(allowed))
         seconds = prepare_seconds, filtered - began, perf_counter() - filtered
         return Nearest(hits, ranking.proposer, ranking.fetched, len(self._slot_of), matching, *seconds)
@@ -247,23 +246,26 @@ class Live:
         """Have what is due built behind the searches."""
         with self._turn.shared():
             for key in ("", *self._index.by_score):
-                searcher = self._index.searcher(key)
-                if searcher is None:
-                    continue
-                if (kind := self._kind(searcher)) == "exact":
-                    searcher.approximation = None
-                if key not in self._tended and searcher.is_due(kind):
+                if key not in self._tended and self._due(key):
                     self._tended.add(key)
                     self._indexing.ask(partial(self._improve, key))
 
+    def _due(self, key: str) -> tuple[Searcher, str] | None:
+        """Who is to get an approximation, and of which kind."""
+        if (searcher := self._index.searcher(key)) is None:
+            return None
+        if (kind := self._kind(searcher)) == "exact":
+            searcher.approximation = None
+        return (searcher, kind) if searcher.is_due(kind) else None
+
     def _improve(self, key: str) -> None:
-        """Build and replace until nothing is due; one that fails is not tried again before all is loaded anew."""
+        """Build and replace until nothing is due; one that fails is not tried again before all is read anew."""
         while True:
             with self._turn.shared():
-                searcher = self._index.searcher(key)
-                if searcher is None or not searcher.is_due(kind := self._kind(searcher)):
+                if (due := self._due(key)) is None:
                     self._tended.discard(key)
                     return
+                searcher, kind = due
                 view = searcher.snapshot()
             try:
                 approximation = self._improved(searcher, kind, view)
@@ -338,6 +340,7 @@ class Live:
             or self._origins[slot] != rows.origin(row)
         ]
 
-    def _point(self, slot: int) -> Point:
-        vector = self._index.table.vectors[slot]
-        return Point(self._ids[slot], vector, self._payloads[slot], self._origins[slot])
+    def _points(self, slots: list[int]) -> list[Point]:
+        ids, payloads, origins = self._ids, self._payloads, self._origins
+        vectors = self._index.table.vectors
+        return [Point(ids[slot], vectors[slot], payloads[slot], origins[slot]) for slot in slots]
