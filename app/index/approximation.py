@@ -16,7 +16,7 @@ from app.index.view import MARGIN, View
 AT_ONCE = 16384  # points that are coded at a time
 SAMPLE = 200  # points whose neighbours are looked for, exactly and approximately
 NEAR, WIDE = 10, 30  # neighbours
-ENOUGH = 0.95  # recall of the WIDE, if an effort reaches it: other queries' NEAR are then found as well, or about
+ENOUGH = 0.97  # recall of the WIDE, if an effort reaches it: other queries' NEAR are then found as well, or about
 
 
 @dataclass(frozen=True, eq=False)

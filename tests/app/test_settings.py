@@ -12,8 +12,8 @@ from app.settings import Settings
 
 ROOT = Path(__file__).parents[2]
 README = (ROOT / "README.md").read_text()
-# the second passes the environment on, the third sets a default for OpenMP
-READERS = {"app/settings.py", "app/demo/server.py", "app/cli.py"}
+# the second passes the environment on, the third a part of it, the fourth sets a default for OpenMP
+READERS = {"app/settings.py", "app/demo/server.py", "app/onnx/runner.py", "app/cli.py"}
 KEYS = f"read:{'a' * 64}", f"write:{'b' * 64}"
 CHOSEN = {
     "store": ("redis://127.0.0.1:6379/3", "redis://127.0.0.1:6379/3"),
