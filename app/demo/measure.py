@@ -62,7 +62,13 @@ def quality(results: list[list[Any]], ids: list[str], labels: Sequence[Any]) -> 
 
 
 def reciprocal_rank(hits: list[Any], id_: str) -> float:
-    return next((1 / rank for rank, hit in enumerate(hits, 1) if hit["id"] == id_), 0.0)
+    """Hits that are as near as the item itself count half: which of equals comes first says nothing."""
+    own = next((hit["score"] for hit in hits if hit["id"] == id_), None)
+    if own is None:
+        return 0.0
+    nearer: int = sum(hit["score"] > own for hit in hits)
+    equal: int = sum(hit["score"] == own for hit in hits) - 1
+    return 1 / (1 + nearer + equal / 2)
 
 
 def share_alike(hits: list[Any], id_: str, label: Any) -> float:

@@ -168,8 +168,8 @@ def test_a_naive_swap_cuts_or_pads(width: int, expected: list[list[int]]) -> Non
 
 
 def hits(*found: str) -> list[dict[str, Any]]:
-    """a1: the item a1, labelled a."""
-    return [{"id": id_, "payload": {"label": id_[0]}} for id_ in found]
+    """a1: the item a1, labelled a; each less near than the one before."""
+    return [{"id": id_, "score": -n, "payload": {"label": id_[0]}} for n, id_ in enumerate(found)]
 
 
 @pytest.mark.parametrize(
@@ -178,6 +178,11 @@ def hits(*found: str) -> list[dict[str, Any]]:
 )
 def test_reciprocal_rank(found: list[str], rank: float) -> None:
     assert reciprocal_rank(hits(*found), "a1") == rank
+
+
+@pytest.mark.parametrize("found", [["a1", "b1", "b2"], ["b1", "b2", "a1"]])
+def test_what_is_as_near_as_the_item_counts_half(found: list[str]) -> None:
+    assert reciprocal_rank([{**hit, "score": 1.0} for hit in hits(*found)], "a1") == 1 / 2
 
 
 @pytest.mark.parametrize(
