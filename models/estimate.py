@@ -2,12 +2,13 @@
 
 Candidates, a method's variant with a score each, are cross-validated on the anchors by the loss of the caller's
 objective. The simplest kind within one standard error of the best wins (Breiman et al. 1984, "Classification and
-Regression Trees", 3.4.3), the error being that of the paired difference; of what learned, the best. The quality of
-a fold is taken from the candidate that the *other* rows choose, so the figures are not flattered by the choice.
+Regression Trees", 3.4.3), the error being that of the paired difference; of the last kind, the best. The quality
+of a fold is taken from the candidate that the *other* rows choose, so the figures are not flattered by the choice.
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from itertools import zip_longest
 from math import isnan
@@ -30,6 +31,7 @@ from models.registry import METHODS, candidates
 from models.scores import Fitted, Score, scores_for, similarities
 from models.screening import suspicious
 
+KINDS = ("mean", "identity", "ridge_loo")  # what everything else has to beat by more than chance, simplest first
 FEW = 30  # held-out rows below which an interval is rough
 NEGLIGIBLE = 1e-3  # of what the best candidate gains over the target mean
 LEAST_CALIBRATED = 100  # pairs of scores that a calibration is fitted to
@@ -58,8 +60,8 @@ class Tried:
 
     @property
     def kind(self) -> int:
-        """0 the target mean, 1 identity, 2 what learned from the anchors."""
-        return ["mean", "identity", self.method.name].index(self.method.name)
+        """Its place in KINDS, or after them."""
+        return [*KINDS, self.method.name].index(self.method.name)
 
 
 @dataclass(frozen=True)
@@ -200,15 +202,20 @@ def contenders(method: str, options: Mapping[str, Any], goal: Objective, x: Tens
 def trials(
     methods: list[Method], folds: Folds, objective: Objective, deadline: float
 ) -> tuple[list[Tried], list[str]]:
-    """Methods with their scores, until `deadline`; the names of those with variants left out.
+    """Methods with their scores, as many at a time as torch has threads; names of those begun after `deadline`.
 
     One whose translations the objective has no finite loss for is no choice. InvalidHead if none is.
     """
-    tried: list[Tried] = []
-    for index, method in enumerate(methods):
-        if tried and time.monotonic() > deadline:
-            return tried, sorted({late.name for late in methods[index:]})
-        tried += [one for one in tried_with_scores(method, folds, objective) if one.losses.isfinite().all()]
+    folds.prepare()
+
+    def in_time(method: Method) -> list[Tried] | None:
+        late = method is not methods[0] and time.monotonic() > deadline
+        return None if late else tried_with_scores(method, folds, objective)
+
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        results = list(zip(methods, pool.map(in_time, methods), strict=True))
+    tried = [one for _, found in results for one in found or [] if one.losses.isfinite().all()]
+    dropped = sorted({method.name for method, found in results if found is None})
     if not tried:
         raise InvalidHead(
             f"nothing can be chosen by the objective {objective.name!r}: the answers for the anchors, or for all "
@@ -216,10 +223,10 @@ def trials(
             expected="finite answers",
             got=objective.name,
         )
-    return tried, []
+    return tried, dropped
 
 
-def tried_with_scores(method: Method, folds: Folds, objective: Objective) -> Iterator[Tried]:
+def tried_with_scores(method: Method, folds: Folds, objective: Objective) -> list[Tried]:
     """One candidate for each score, or a single one where the objective does not depend on it."""
     scores = [] if objective.by_score else [Score()]
     parts: list[tuple[Tensor, Tensor]] = []
@@ -230,8 +237,7 @@ def tried_with_scores(method: Method, folds: Folds, objective: Objective) -> Ite
         loss = objective.of(trial, similarity, folds)
         parts.append((loss.transpose(0, 1), (1 / ranks(similarity)).T))
     losses, reciprocal = (folds.by_row(list(part)) for part in zip(*parts, strict=True))  # (m, s, ...)
-    for number, score in enumerate(scores):
-        yield Tried(method, score, losses[:, number], reciprocal[:, number])
+    return [Tried(method, score, losses[:, number], reciprocal[:, number]) for number, score in enumerate(scores)]
 
 
 def with_score(
@@ -253,9 +259,9 @@ def best_scored(method: Method, folds: Folds) -> Tried:
 
 
 def chosen(tried: list[Tried], rows: Tensor | slice = slice(None)) -> int:
-    """The simplest kind within one standard error of the best: target mean, identity, or what learned.
+    """The simplest kind within one standard error of the best: one of KINDS, or the rest.
 
-    Of what learned, the best; a simpler method only if what it loses is negligible beside what the best gains.
+    Of the rest, the best; a simpler method only if what it loses is negligible beside what the best gains.
     """
     losses = torch.stack([coldest(candidate.losses[rows]) for candidate in tried])  # (candidates, m)
     means = losses.mean(1)

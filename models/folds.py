@@ -113,6 +113,10 @@ class Folds:
         """Per fold, in the precision of trials."""
         return [self.quick(moments) for moments in self.moments]
 
+    def prepare(self) -> None:
+        """What every linear method reads, before several do so at once."""
+        _ = self.quick_moments
+
     def quick(self, moments: Moments) -> Moments:
         return moments.single() if self.precision == torch.float32 else moments
 
