@@ -78,12 +78,13 @@ class View:
 
     def _nearness(self, folded: Folded, run: Run) -> Tensor:
         """(m, c)"""
-        products = torch.from_numpy(multiplied(folded.vectors, self.vectors[run]))
+        rows = self.vectors[run] if isinstance(run, slice) else self.vectors.take(run, 0)  # thrice as fast as [run]
+        products = torch.from_numpy(multiplied(folded.vectors, rows))
         a, b = torch.from_numpy(self.numbers[run]).unbind(1)
         return products.sub_(torch.from_numpy(folded.offsets)[:, None]).mul_(a).sub_(b)
 
     def _ranked(self, queries: Vectors, candidates: Slots, k: int) -> tuple[Vectors, Slots]:
-        exact = self.scoring.scores(queries, self.vectors[candidates], self.numbers[candidates])
+        exact = self.scoring.scores(queries, self.vectors.take(candidates, 0), self.numbers[candidates])
         scores = exact.astype(np.float32)
         sign = np.float32(-1 if self.scoring.descending else 1)
         order = np.lexsort((candidates, np.where(candidates < 0, np.inf, sign * scores)), axis=1)[:, :k]
