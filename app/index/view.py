@@ -78,7 +78,9 @@ class View:
 
     def _nearness(self, folded: Folded, run: Run) -> Tensor:
         """(m, c)"""
-        rows = self.vectors[run] if isinstance(run, slice) else self.vectors.take(run, 0)  # thrice as fast as [run]
+        rows = (
+            self.vectors[run] if isinstance(run, slice) else self.vectors.take(run, 0)
+        )  # thrice as fast as [run]
         products = torch.from_numpy(multiplied(folded.vectors, rows))
         a, b = torch.from_numpy(self.numbers[run]).unbind(1)
         return products.sub_(torch.from_numpy(folded.offsets)[:, None]).mul_(a).sub_(b)
