@@ -36,8 +36,7 @@ class Point(NamedTuple):
 
     def size(self, parts: Sequence[str]) -> int:
         """Bytes of these parts, as they are held."""
-        held = {"payload": len(self.payload), "vector": self.vector.nbytes, "origin": len(self.origin)}
-        return sum(held[part] for part in parts)
+        return sum(memoryview(getattr(self, part)).nbytes for part in parts)
 
 
 @dataclass(frozen=True)
@@ -279,9 +278,9 @@ class Live:
                 view = searcher.snapshot()
             try:
                 approximation = self._improved(searcher, kind, view)
-            except (MemoryError, RuntimeError) as error:
-                self.fault = f"{kind} cannot be built: {error}"
-                logger.warning("an index of %d points: %s", len(self._index), self.fault)
+            except Exception as error:  # whatever it is: who asks for the status would wait for ever
+                self.fault = f"{kind} cannot be built: {type(error).__name__}: {error}"
+                logger.exception("an index of %d points: %s", len(self._index), self.fault)
                 return
             with self._turn.alone():
                 searcher.approximation = approximation
