@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from app.index.base import Mask, Vectors
 
 SHORTEST = 1e-38  # 1 / length stays finite in single precision
-ROUNDING = 4 * 2.0**-24  # times sqrt(d): of a sum of d products in single precision, hardly ever more
+ROUNDING = 2.0**-24  # times 4 + sqrt(d), of a sum of d products in single precision: at most half of it was seen
 Matrix = NDArray[np.float64]
 
 
@@ -142,7 +142,7 @@ class Euclidean:
         centre = np.zeros(queries.shape[1], np.float32) if self._centre is None else self._centre
         apart, last, worst = lengths(queries - centre), last.astype(np.float64), worst.astype(np.float64)
         reach, far = apart + worst, lengths(centre[None])
-        error = ROUNDING * np.sqrt(queries.shape[1]) * (4 * apart * (far + reach) + reach**2)  # of a nearness
+        error = ROUNDING * (4 + np.sqrt(queries.shape[1])) * (4 * apart * (far + reach) + reach**2)  # of nearness
         doubtful: Mask = worst**2 - last**2 < 2 * error
         return doubtful
 

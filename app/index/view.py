@@ -15,7 +15,7 @@ CHUNK = 16384  # points whose products with several queries are in memory at a t
 QUERIES = 256  # and those queries
 NUMBERS = 2**24  # of candidates' vectors in memory at a time
 MARGIN = 16  # candidates beyond k: single precision may swap what is nearly as near
-WIDER = 8  # times as many where it cannot tell
+WIDER = 4  # times as many where it cannot tell
 
 Run = slice | Slots
 
