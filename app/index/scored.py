@@ -3,7 +3,7 @@
 import numpy as np
 import torch
 
-from app.index.base import Vectors
+from app.index.base import Mask, Vectors
 from app.index.scoring import Folded, Matrix, dots
 from models.scores import Fitted
 
@@ -27,6 +27,9 @@ class Scored:
     def scores(self, queries: Vectors, vectors: Vectors, numbers: Vectors) -> Matrix:
         exact = vectors.astype(np.float64) - self.score.mean.numpy()
         return dots(self.fold(queries).vectors, exact) * numbers[:, :, 0] - numbers[:, :, 1]
+
+    def doubtful(self, queries: Vectors, last: Vectors, worst: Vectors) -> Mask:  # noqa: ARG002
+        return np.zeros(len(queries), np.bool_)
 
     def codes(self, vectors: Vectors, numbers: Vectors) -> Vectors:
         return np.column_stack([self.score.codes(tensor(vectors)).numpy(), numbers[:, 1]])

@@ -15,9 +15,10 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from app.index.base import Vectors
+from app.index.base import Mask, Vectors
 
 SHORTEST = 1e-38  # 1 / length stays finite in single precision
+ROUNDING = 2.0**-24  # times 4 + sqrt(d), of a sum of d products in single precision: at most half of it was seen
 Matrix = NDArray[np.float64]
 
 
@@ -43,6 +44,11 @@ class Scoring(Protocol):
 
     def scores(self, queries: Vectors, vectors: Vectors, numbers: Vectors) -> Matrix:
         """Each query (m, d) with candidates of its own (m, c, d), (m, c, 2) -> (m, c), exactly."""
+
+    def doubtful(self, queries: Vectors, last: Vectors, worst: Vectors) -> Mask:
+        """(m, d), scores (m,), (m,) -> (m,): rounding may have put one as good as the last that counts behind the
+        worst that was looked at. Never where what it confuses has about one score in single precision.
+        """
 
     def codes(self, vectors: Vectors, numbers: Vectors) -> Vectors:
         """(n, d), (n, 2) -> (n, w)"""
@@ -70,6 +76,9 @@ class Cosine:
         cosines: Matrix = dots(queries, exact) / norms.clip(np.finfo(np.float64).tiny)
         return cosines
 
+    def doubtful(self, queries: Vectors, last: Vectors, worst: Vectors) -> Mask:  # noqa: ARG002
+        return np.zeros(len(queries), np.bool_)
+
     def codes(self, vectors: Vectors, numbers: Vectors) -> Vectors:
         return vectors * numbers[:, :1]
 
@@ -90,6 +99,9 @@ class InnerProduct:
 
     def scores(self, queries: Vectors, vectors: Vectors, numbers: Vectors) -> Matrix:  # noqa: ARG002
         return dots(queries, vectors.astype(np.float64))
+
+    def doubtful(self, queries: Vectors, last: Vectors, worst: Vectors) -> Mask:  # noqa: ARG002
+        return np.zeros(len(queries), np.bool_)
 
     def codes(self, vectors: Vectors, numbers: Vectors) -> Vectors:  # noqa: ARG002
         return vectors
@@ -124,6 +136,15 @@ class Euclidean:
         apart = vectors.astype(np.float64) - queries[:, None]
         distances: Matrix = np.sqrt(np.einsum("mcd,mcd->mc", apart, apart))
         return distances
+
+    def doubtful(self, queries: Vectors, last: Vectors, worst: Vectors) -> Mask:
+        """What is as near as these is as far from the mean as the query and they together."""
+        centre = np.zeros(queries.shape[1], np.float32) if self._centre is None else self._centre
+        apart, last, worst = lengths(queries - centre), last.astype(np.float64), worst.astype(np.float64)
+        reach, far = apart + worst, lengths(centre[None])
+        error = ROUNDING * (4 + np.sqrt(queries.shape[1])) * (4 * apart * (far + reach) + reach**2)  # of nearness
+        doubtful: Mask = worst**2 - last**2 < 2 * error
+        return doubtful
 
     def codes(self, vectors: Vectors, numbers: Vectors) -> Vectors:  # noqa: ARG002
         return vectors

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from app.index import AUTO, Approximation, Saved, Scored, Searcher, Slots, TableIndex, Vectors, View, chosen
+from app.index import AUTO, Approximation, Mask, Saved, Scored, Searcher, Slots, TableIndex, Vectors, View, chosen
 from app.service.columns import Columns
 from app.service.filters import Filter
 from app.service.indexing import Indexing
@@ -21,6 +21,7 @@ from models.scores import Fitted
 
 AT_ONCE = 8192  # points whose numbers are computed in one turn
 GARBAGE = 4  # slots given out per living point before everything is loaded anew
+FILTERS = 32  # whose masks are kept
 
 logger = logging.getLogger("anchorage")
 
@@ -35,8 +36,7 @@ class Point(NamedTuple):
 
     def size(self, parts: Sequence[str]) -> int:
         """Bytes of these parts, as they are held."""
-        held = {"payload": len(self.payload), "vector": self.vector.nbytes, "origin": len(self.origin)}
-        return sum(held[part] for part in parts)
+        return sum(memoryview(getattr(self, part)).nbytes for part in parts)
 
 
 @dataclass(frozen=True)
@@ -167,7 +167,7 @@ class Live:
         with self._turn.shared():
             ids, slots = self._sorted()
             slots = slots[bisect_right(ids, after) if after is not None else 0 :]
-            slots = slots[wanted.mask(self._columns)[slots]]
+            slots = slots[self._mask(wanted)[slots]]
             points = self._points(slots[:limit].tolist())
         return points, points[-1].id if len(slots) > limit else None
 
@@ -175,13 +175,13 @@ class Live:
         """The ids of the points wanted."""
         self._read(wanted)
         with self._turn.shared():
-            return [self._ids[slot] for slot in wanted.mask(self._columns).nonzero()[0].tolist()]
+            return [self._ids[slot] for slot in self._mask(wanted).nonzero()[0].tolist()]
 
     def count(self, wanted: Filter) -> int:
         """How many points are wanted."""
         self._read(wanted)
         with self._turn.shared():
-            return int(wanted.mask(self._columns).sum())
+            return int(self._mask(wanted).sum())
 
     @property
     def id_type(self) -> type | None:
@@ -200,7 +200,7 @@ class Live:
         self, searcher: Searcher, queries: Vectors, k: int, wanted: Filter | None, prepare_seconds: float = 0.0
     ) -> Nearest:
         began = perf_counter()
-        allowed = wanted.mask(self._columns) if wanted else None
+        allowed = self._mask(wanted) if wanted else None
         filtered = perf_counter()
         ranking = searcher.search(queries, k, allowed)
         points = iter(self._points(ranking.slots.ravel().tolist()))
@@ -213,6 +213,15 @@ class Live:
         """The columns that a filter asks for; a first reading is long, and keeps nobody out."""
         for key in wanted.keys if wanted else ():
             self._columns.column(key)
+
+    def _mask(self, wanted: Filter) -> Mask:
+        """The slots wanted; kept until a write, as many ask for the same. Of a filter's values 1, 1.0 and true are
+        equal to Python, and their texts are not."""
+        if (mask := self._masks.get(key := repr(wanted))) is None:
+            if len(self._masks) >= FILTERS:
+                self._masks.clear()
+            mask = self._masks[key] = wanted.mask(self._columns)
+        return mask
 
     def _sorted(self) -> tuple[list[Id], Slots]:
         """All ids in order, and their slots; found anew after a write."""
@@ -269,9 +278,9 @@ class Live:
                 view = searcher.snapshot()
             try:
                 approximation = self._improved(searcher, kind, view)
-            except (MemoryError, RuntimeError) as error:
-                self.fault = f"{kind} cannot be built: {error}"
-                logger.warning("an index of %d points: %s", len(self._index), self.fault)
+            except Exception as error:  # whatever it is: who asks for the status would wait for ever
+                self.fault = f"{kind} cannot be built: {type(error).__name__}: {error}"
+                logger.exception("an index of %d points: %s", len(self._index), self.fault)
                 return
             with self._turn.alone():
                 searcher.approximation = approximation
@@ -307,6 +316,7 @@ class Live:
         self._slot_of: dict[Id, int] = {}
         self._columns = Columns()
         self._order = None
+        self._masks: dict[str, Mask] = {}  # by filter
         self._ids: list[Id] = []  # by slot, as all that follows
         self._payloads: list[bytes] = []
         self._origins: list[bytes] = []
@@ -321,6 +331,7 @@ class Live:
         self._columns.remove(removed)
         self._columns.append(fresh.payloads)
         self._order = None
+        self._masks.clear()
         self._slot_of.update(zip(fresh.ids, slots.tolist(), strict=True))
         self._ids.extend(fresh.ids)
         self._payloads.extend(fresh.payloads)

@@ -20,7 +20,7 @@ NAMED = 20  # ids that a message lists
 
 @dataclass(frozen=True)
 class Space:
-    """`anchors` counts them; `anchors_version` is the version of the space in which they last changed."""
+    """`anchors` counts them, `anchors_version` their changes."""
 
     dim: int
     fingerprint: Mapping[str, Any]
@@ -115,8 +115,7 @@ class Spaces(Resources):
             if changes(held, rows):
                 living = len((set(held.ids) - set(rows.deletes)) | set(rows.ids))
                 log = space.log.append(rows, living, self.blob)
-                version = current.version + 1 if current else 1
-                space = replace(space, anchors=living, anchors_version=version, log=log)
+                space = replace(space, anchors=living, anchors_version=space.anchors_version + 1, log=log)
         if current and space.to_value() == current.value:
             return None
         new_identity = current is not None and identity(space) != identity(Space.of(current))

@@ -18,7 +18,9 @@ Key = tuple[str, str]  # (kind, name)
 
 @dataclass(frozen=True)
 class Record:
-    """`version` counts the writes of this record from 1; `position` is that of the write in the whole store."""
+    """`version` counts the writes of this name from 1, through deletes too: it stands for one value for ever.
+    `position` is that of the write in the whole store.
+    """
 
     kind: str
     name: str
@@ -91,12 +93,12 @@ def check_seen(write: Write, current: Record | None) -> None:
         raise stale(write)
 
 
-def next_record(write: Write, current: Record | None, position: int) -> Record | None:
-    """The record that `write` leaves."""
+def next_record(write: Write, current: Record | None, left_at: int, position: int) -> Record | None:
+    """The record that `write` leaves; `left_at` is the version that the name was deleted at, 0 for never."""
     if write.value is None:
         return None
     written = now()
-    version, created = (current.version + 1, current.created_at) if current else (1, written)
+    version, created = (current.version + 1, current.created_at) if current else (left_at + 1, written)
     return Record(write.kind, write.name, version, position, created, written, write.value)
 
 

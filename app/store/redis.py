@@ -64,11 +64,14 @@ for _, digest in ipairs(held) do
   end
 end
 
+local left_at = key('deleted', write.kind)
 if deletes then
+  if seen then redis.call('HSET', left_at, write.name, redis.call('HGET', record, 'version')) end
   redis.call('DEL', record)
   redis.call('ZREM', key('names', write.kind), write.name)
   return {'deleted'}
 end
+redis.call('HSETNX', record, 'version', redis.call('HGET', left_at, write.name) or 0)
 redis.call('HINCRBY', record, 'version', 1)
 redis.call('HSETNX', record, 'created_at', write.now)
 redis.call('HSET', record, 'position', position, 'updated_at', write.now, 'value', ARGV[3])

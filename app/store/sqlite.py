@@ -13,19 +13,23 @@ import orjson
 from app.errors import ConfigurationError, StoreUnavailable
 from app.store.base import Key, Record, Write, check_seen, checked, in_use, next_record, nothing_to_rest_on, stale
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 SCHEMA = """
-create table records (
+create table if not exists records (
     kind text, name text, version integer, position integer, created_at text, updated_at text, value text,
     primary key (kind, name)
 ) without rowid;
-create table positions (kind text primary key, position integer) without rowid;
-create table rests (kind text, name text, on_kind text, on_name text, primary key (kind, name, on_kind, on_name))
-    without rowid;
-create index dependents on rests (on_kind, on_name);
-create table blobs (digest text primary key, data blob);
-create table refers (kind text, name text, digest text, primary key (kind, name, digest)) without rowid;
-create index referrers on refers (digest);
+create table if not exists positions (kind text primary key, position integer) without rowid;
+create table if not exists rests (
+    kind text, name text, on_kind text, on_name text, primary key (kind, name, on_kind, on_name)
+) without rowid;
+create index if not exists dependents on rests (on_kind, on_name);
+create table if not exists blobs (digest text primary key, data blob);
+create table if not exists refers (
+    kind text, name text, digest text, primary key (kind, name, digest)
+) without rowid;
+create index if not exists referrers on refers (digest);
+create table if not exists deleted (kind text, name text, version integer, primary key (kind, name)) without rowid;
 """
 COLUMNS = "kind, name, version, position, created_at, updated_at, value"
 BUSY_SECONDS = 30
@@ -69,8 +73,11 @@ class SqliteStore:
             current = select(db, write.kind, write.name)
             check_seen(write, current)
             check_links(db, write)
-            record = next_record(write, current, next_position(db, write.kind))
+            left_at = current.version if current else deleted_at(db, write.kind, write.name)
+            record = next_record(write, current, left_at, next_position(db, write.kind))
             replace_record(db, write, record)
+            if record is None:
+                db.execute("insert or replace into deleted values (?, ?, ?)", (write.kind, write.name, left_at))
             replace_links(db, write)
             replace_blobs(db, write)
         return record
@@ -134,13 +141,13 @@ def switch_to_wal(db: sqlite3.Connection) -> None:
 
 
 def prepare(db: sqlite3.Connection, path: Path) -> None:
-    """Create the tables in a new file. ConfigurationError if it is newer than this code."""
+    """Create the tables that the file has not got. ConfigurationError if it is newer than this code."""
     (version,) = db.execute("pragma user_version").fetchone()
     if version > SCHEMA_VERSION:
         raise ConfigurationError(
             f"{str(path)!r} was written by a newer Anchorage (schema {version}, this one reads {SCHEMA_VERSION})"
         )
-    if version == 0:
+    if version < SCHEMA_VERSION:
         for statement in SCHEMA.split(";"):
             db.execute(statement)
         db.execute(f"pragma user_version = {SCHEMA_VERSION}")
@@ -171,6 +178,11 @@ def next_position(db: sqlite3.Connection, kind: str) -> int:
     (position,) = db.execute("select coalesce(max(position), 0) + 1 from positions").fetchone()
     db.execute("insert or replace into positions values (?, ?)", (kind, position))
     return int(position)
+
+
+def deleted_at(db: sqlite3.Connection, kind: str, name: str) -> int:
+    row = db.execute("select version from deleted where kind = ? and name = ?", (kind, name)).fetchone()
+    return int(row[0]) if row else 0
 
 
 def check_links(db: sqlite3.Connection, write: Write) -> None:

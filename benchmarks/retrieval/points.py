@@ -12,6 +12,7 @@ REAL = ("ag_news", "minilm"), ("multi30k_en_de", "en_minilm")  # of that width
 CLUSTERS, SPREAD = 1000, 0.5  # of the clusters' points, beside 1 of their centres
 NOISE = 0.2  # of a real point, beside its own deviation
 QUERIES = 512
+AT_ONCE = 16  # queries that are compared with all points
 PARTS, PART = 100, 7  # the filter passes one of so many
 
 Vectors = NDArray[np.float32]
@@ -43,8 +44,9 @@ class Points:
         """By cosine, exactly: (q, k)"""
         slots = np.arange(len(self.stored)) if part is None else np.arange(part, len(self.stored), PARTS)
         rows = unit(self.stored[slots])
-        found = [np.argpartition(rows @ -query, k)[:k] for query in unit(self.queries)]
-        nearest: Slots = slots[found]
+        batches = np.array_split(unit(self.queries), max(1, len(self.queries) // AT_ONCE))
+        found = [np.argpartition(-batch @ rows.T, k, axis=1)[:, :k] for batch in batches]
+        nearest: Slots = slots[np.vstack(found)]
         return nearest
 
 

@@ -61,7 +61,7 @@ class FactorsIn(In):
 
 
 class SpaceOut(ResourceOut):
-    """`anchors` counts them; `anchors_version` is the version in which they last changed."""
+    """`anchors` counts them, `anchors_version` their changes."""
 
     dim: int
     fingerprint: dict[str, Scalar]

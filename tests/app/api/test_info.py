@@ -113,8 +113,11 @@ def test_an_index_that_cannot_be_built_is_a_warning_and_no_reason_not_to_be_read
     found = client.post("/v1/collections/c/search", json={"vectors": [[1.0, 0.0]], "k": 1}).json()
     client.app_state["services"].collections.indexing.wait()
     ready = when_ready(client)
-    assert ready.json()["warnings"] == ["collection 'c': ivf_sq8 cannot be built: no room"]
-    assert client.get("/v1/collections/c").json()["index_status"]["fault"] == "ivf_sq8 cannot be built: no room"
+    assert ready.json()["warnings"] == ["collection 'c': ivf_sq8 cannot be built: MemoryError: no room"]
+    assert (
+        client.get("/v1/collections/c").json()["index_status"]["fault"]
+        == "ivf_sq8 cannot be built: MemoryError: no room"
+    )
     assert found["results"][0][0]["id"] == 1
 
 

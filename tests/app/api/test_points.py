@@ -164,6 +164,18 @@ def test_points_of_another_space_are_translated_on_their_way_in(anywhere, data):
     assert [point["origin"] for point in got] == [origin] * 20
 
 
+def test_an_origin_never_names_another_translator(anywhere, data):
+    anywhere.put(COLLECTION, json={"space": "b"})
+    put(anywhere, data.new_ids[:1], data.new_a[:1], space="a")
+    again = anywhere.get("/v1/translators/a-to-b").json()
+    assert anywhere.delete("/v1/translators/a-to-b").status_code == 204
+    wanted = {"source": "a", "target": "b", "method": "orthogonal"}
+    assert anywhere.put("/v1/translators/a-to-b", json=wanted).json()["version"] == again["version"] + 1
+    put(anywhere, data.new_ids[1:2], data.new_a[1:2], space="a")
+    got = points(anywhere, *data.new_ids[:2], **{"with": ["origin"]})
+    assert [point["origin"]["translators"][0]["version"] for point in got] == [1, 2]
+
+
 def test_a_native_vector_has_no_origin(coloured, data):
     assert put(coloured, ["new"], data.new_b[:1]).json()["origin"] is None
     got = points(coloured, "new", data.new_ids[0], **{"with": ["origin"]})

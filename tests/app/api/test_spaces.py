@@ -67,12 +67,14 @@ def test_delete_is_204_and_then_404(two):
     assert two.get("/v1/spaces/s").status_code == 404
 
 
-def test_a_name_that_is_taken_again_starts_at_version_1_with_another_etag(client):
+def test_a_name_that_is_taken_again_goes_on_with_its_versions_and_etags(client):
     first = client.put("/v1/spaces/s", json={"dim": 3}).json()
     client.delete("/v1/spaces/s")
     second = client.put("/v1/spaces/s", json={"dim": 3}).json()
-    assert second["version"] == 1
+    assert (first["version"], second["version"]) == (1, 2)
     assert second["etag"] != first["etag"]
+    stale = client.put("/v1/spaces/s", json={"dim": 4}, headers={"If-Match": first["etag"]})
+    assert stale.status_code == 412
 
 
 def test_a_space_that_is_taken_again_has_no_anchors(two):

@@ -96,6 +96,21 @@ def test_exact_euclidean_search_is_exact_far_from_the_origin(offset, spread, que
     assert (index.search(asked, 10).slots == right.slots).all()
 
 
+@pytest.mark.parametrize("queries", [1, 64])
+@pytest.mark.parametrize("copies", [1, 40])
+def test_exact_euclidean_search_is_exact_in_tight_clusters_far_apart(copies, queries):
+    centres = 1000 * np.arange(20, dtype=np.float32)[:, None]
+    random = np.random.default_rng(0)
+    stored, asked = (centres[random.integers(20, size=n)] + np.float32(0.01) * vectors(n) for n in (5000, queries))
+    stored[:copies] = asked[0] + np.float32(0.02)  # equals are not told apart
+    oracle, index = NumpyIndex(DIM, "euclidean"), TableIndex(DIM, "euclidean")
+    put((oracle, index), numbered(5000), stored)
+    for allowed in (None, np.arange(5000) % 3 > 0, np.arange(5000) % 7 == 0):
+        right, found = oracle.search(asked, 10, allowed), index.search(asked, 10, allowed)
+        assert (found.slots == right.slots).all()
+        assert (found.scores == right.scores).all()
+
+
 @pytest.mark.parametrize("scale", [1e-30, 1e-20, 1e-3, 1e3, 1e17])
 def test_cosine_does_not_depend_on_length(kind, scale):
     both = kind(DIM, "cosine"), NumpyIndex(DIM, "cosine")

@@ -239,9 +239,12 @@ def test_a_fault_is_forgotten_when_all_is_read_anew(collection, monkeypatch):
     assert (status.state, status.fault, collection.services.warnings) == ("ready", None, [])
 
 
-def test_an_index_that_cannot_be_built_is_told_and_searches_stay_right(collection, monkeypatch):
+@pytest.mark.parametrize(
+    "error", [MemoryError("no room for 400 codes"), KeyError("nobody thought of it")], ids=repr
+)
+def test_an_index_that_cannot_be_built_is_told_and_searches_stay_right(collection, monkeypatch, error):
     def fails(*_):
-        raise MemoryError("no room for 400 codes")
+        raise error
 
     with monkeypatch.context() as patched:
         patched.setattr(Approximation, "built", fails)
@@ -249,8 +252,9 @@ def test_an_index_that_cannot_be_built_is_told_and_searches_stay_right(collectio
         status = collection.built()
         collection.put(2 * LARGE, 2 * LARGE + 1)
         assert collection.built() == status
-    assert (status.state, status.fault) == ("exact", "ivf_sq8 cannot be built: no room for 400 codes")
-    assert collection.services.warnings == [f"collection 'c': {status.fault}"]
+    fault = f"ivf_sq8 cannot be built: {type(error).__name__}: {error}"
+    assert (status.state, status.fault) == ("exact", fault)
+    assert collection.services.warnings == [f"collection 'c': {fault}"]
     collection.assert_right(exact=True)
     collection.collections.put("c", "s", "cosine", None, "hnsw")  # another kind is tried
     assert (collection.built().kind, collection.services.warnings) == ("hnsw", [])

@@ -14,6 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, ru
 from app.index import INDEXES, METRICS, NumpyIndex
 from app.service import Services
 from app.service.filters import Condition, Filter
+from app.service.live import FILTERS
 from app.service.search import Query
 from app.service.spaces import Space
 from app.service.turnstile import Turnstile
@@ -220,6 +221,16 @@ def test_a_collection_of_another_metric_elsewhere_is_of_it_here(two):
     two[0].collections.put("c", "s", "cosine", None)
     put(two[0], numbered(1, 4))
     assert_sees(two[1], numbered(1, 4), "cosine")
+
+
+def test_filters_that_python_holds_to_be_equal_are_told_apart(two):
+    values = [b"1", b"1.0", b"true", b'"1"']
+    rows = Rows(list("abcd"), np.eye(4, DIM, dtype=np.float32) + 1, [b'{"a":%s}' % value for value in values])
+    two[0].collections.put_points("c", rows, None)
+    asked = [1, 1.0, True, "1", *(f"other {number}" for number in range(2 * FILTERS))]
+    for _ in range(2):
+        counts = [two[0].collections.count("c", Filter(must=[Condition("a", "in", [value])])) for value in asked]
+        assert counts == [2, 2, 1, 1] + [0] * (2 * FILTERS)
 
 
 def test_searches_during_writes_see_whole_batches(two):

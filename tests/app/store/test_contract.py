@@ -163,9 +163,17 @@ def test_a_deleted_record_is_on_no_page(store):
     assert names(store) == ["b"]
 
 
-def test_a_name_taken_again_starts_at_version_1(store):
-    delete(store, rewrite(store, put(store, "a")))
-    assert put(store, "a").version == 1
+def test_a_name_taken_again_goes_on_with_its_versions(store):
+    for version in (2, 4, 6):
+        delete(store, last := rewrite(store, put(store, "a")))
+        assert last.version == version
+    assert put(store, "b").version == 1
+
+
+def test_a_delete_of_nothing_does_not_begin_the_versions_again(store):
+    delete(store, put(store, "a"))
+    assert store.commit(Write("thing", "a", 0, None)) is None
+    assert put(store, "a").version == 2
 
 
 def test_a_name_taken_again_gets_a_new_position(store):

@@ -163,11 +163,13 @@ def contents(redis: client.Redis) -> dict[bytes, bytes]:
     return {key: redis.dump(key) for key in redis.scan_iter()}
 
 
-def test_a_deleted_record_leaves_only_positions(server, store):
+def test_a_deleted_record_leaves_only_positions_and_its_version(server, store):
     store.commit(Write("thing", "b", 0, {}, rests_on=(("thing", "a"),)))
     store.commit(Write("thing", "b", 2, None))
     store.commit(Write("thing", "a", 1, None))
-    assert sorted(server.client.keys()) == [f"{PREFIX}position".encode(), f"{PREFIX}positions".encode()]
+    left = [f"{PREFIX}{key}".encode() for key in ("deleted:thing", "position", "positions")]
+    assert sorted(server.client.keys()) == left
+    assert server.client.hgetall(left[0]) == {b"a": b"1", b"b": b"1"}
 
 
 def test_every_key_has_the_prefix_that_puts_it_into_one_slot(server, store):

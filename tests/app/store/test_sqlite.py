@@ -106,8 +106,18 @@ def test_missing_folders_are_made(tmp_path):
 
 def test_a_file_of_a_newer_schema_is_refused(path, store):
     change(path, f"pragma user_version = {sqlite.SCHEMA_VERSION + 1}")
-    with pytest.raises(ConfigurationError, match=r"written by a newer Anchorage \(schema 2, this one reads 1\)"):
+    with pytest.raises(ConfigurationError, match=r"newer Anchorage \(schema 3, this one reads 2\)"):
         store.get("thing", "a")
+
+
+def test_a_file_of_the_first_schema_is_brought_up_to_date(path, store):
+    first = store.commit(Write("thing", "a", 0, {"x": 1}))
+    store.close()
+    change(path, "drop table deleted")
+    change(path, "pragma user_version = 1")
+    assert store.get("thing", "a") == first
+    store.commit(Write("thing", "a", first.position, None))
+    assert store.commit(Write("thing", "a", 0, {})).version == 2
 
 
 def test_a_file_of_a_newer_schema_is_left_as_it_is(path, store):
