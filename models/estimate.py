@@ -26,6 +26,7 @@ from models.folds import LEAST_GALLERY, Folds
 from models.heads import Head
 from models.measures import NEIGHBOURS, Estimate, Outcomes, average, coldest, cosines, proportion, ranks
 from models.objectives import Objective, Retrieval, objective_named
+from models.progress import Progress, silent
 from models.registry import METHODS, candidates
 from models.scores import Fitted, Score, scores_for, similarities
 from models.screening import suspicious
@@ -123,7 +124,7 @@ class Estimated:
     report: Report
 
 
-def estimate(  # noqa: PLR0913, PLR0917  a question with seven sides
+def estimate(  # noqa: PLR0913, PLR0917  a question with seven sides, and who waits
     x: Tensor,
     y: Tensor,
     method: str = "auto",
@@ -132,14 +133,16 @@ def estimate(  # noqa: PLR0913, PLR0917  a question with seven sides
     seed: int = 0,
     head: Head | None = None,
     budget: float = BUDGET,
+    progress: Progress = silent,
 ) -> Estimated:
     """Fit x (n, d1) -> y (n, d2). UnknownMethod, InvalidOption, InvalidHead, TooFewAnchors, DimensionMismatch."""
     x, y = check_pairs(x, y)
     goal = objective_named(objective, head)
     methods = contenders(method, options or {}, goal, x, y)
     folds, wrong = screened(Folds(x, y, seed), seed)
-    tried, dropped = trials(methods, folds, goal, time.monotonic() + budget)
+    tried, dropped = trials(methods, folds, goal, time.monotonic() + budget, progress)
     best = chosen(tried)
+    progress("report", 0, 1)
     fitted, score, served = with_score(tried, best, folds, goal)
     at_work = [fitted.trial(folds, fold) for fold in range(folds.count)]
     confidence, trust = fit_confidence(at_work, folds)
@@ -198,7 +201,7 @@ def contenders(method: str, options: Mapping[str, Any], goal: Objective, x: Tens
 
 
 def trials(
-    methods: list[Method], folds: Folds, objective: Objective, deadline: float
+    methods: list[Method], folds: Folds, objective: Objective, deadline: float, progress: Progress = silent
 ) -> tuple[list[Tried], list[str]]:
     """Methods with their scores, until `deadline`; the names of those with variants left out.
 
@@ -206,6 +209,7 @@ def trials(
     """
     tried: list[Tried] = []
     for index, method in enumerate(methods):
+        progress("candidates", index, len(methods))
         if tried and time.monotonic() > deadline:
             return tried, sorted({late.name for late in methods[index:]})
         tried += [one for one in tried_with_scores(method, folds, objective) if one.losses.isfinite().all()]

@@ -1,6 +1,5 @@
 """What a translator is fitted on: pairs of anchors, chosen, averaged or induced as it was asked."""
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -22,8 +21,7 @@ from anchors.errors import UnknownSelector
 from app.errors import InvalidInput
 from models.base import LEAST_ANCHORS
 from models.errors import TooFewAnchors
-
-logger = logging.getLogger("anchorage")
+from models.progress import Progress, silent
 
 PAIRINGS = ("ids", "bootstrap", "unpaired")
 PROTOTYPES = "prototypes"
@@ -75,10 +73,12 @@ class Paired:
     notes: Mapping[str, Any] = field(default_factory=dict)
 
 
-def paired(source: Side, target: Side, pairing: Pairing, selection: Selection | None) -> Paired:
+def paired(
+    source: Side, target: Side, pairing: Pairing, selection: Selection | None, progress: Progress = silent
+) -> Paired:
     """NoSharedAnchors, TooFewPoints, PairingRefused, UnknownSelector, InvalidCount; InvalidInput for a pairing."""
     check_selector(selection)
-    pairs, notes = matched(source, target, pairing)
+    pairs, notes = matched(source, target, pairing, progress)
     kept, dropped = screen(pairs)
     check_left(kept, dropped)
     chosen = thinned(kept, selection)
@@ -99,16 +99,16 @@ def check_left(kept: Pairs, dropped: Mapping[str, str]) -> None:
         )
 
 
-def matched(source: Side, target: Side, pairing: Pairing) -> tuple[Pairs, dict[str, Any]]:
+def matched(source: Side, target: Side, pairing: Pairing, progress: Progress) -> tuple[Pairs, dict[str, Any]]:
     if pairing.method == "ids":
         return pair_by_ids(source.anchors, target.anchors), {}
     if pairing.method == "unpaired":
-        pairs, unpaired = pair_unpaired(source.everything(), target.everything(), progress=told)
+        pairs, unpaired = pair_unpaired(source.everything(), target.everything(), progress=progress)
         return pairs, {"unpaired": unpaired.to_dict()}
     if pairing.method == "bootstrap":
         seeds = pair_by_ids(source.anchors, target.anchors)
         left, right = (side.everything().without(seeds.ids) for side in (source, target))
-        pairs, bootstrap = pair_by_bootstrap(seeds, left, right, progress=told)
+        pairs, bootstrap = pair_by_bootstrap(seeds, left, right, progress=progress)
         return pairs, {"bootstrap": bootstrap.to_dict()}
     raise InvalidInput(
         f"pairing must be one of {list(PAIRINGS)}, got {pairing.method!r}", expected=PAIRINGS, got=pairing.method
@@ -131,7 +131,3 @@ def check_selector(selection: Selection | None) -> None:
             expected=CHOICES,
             got=selection.selector,
         )
-
-
-def told(stage: str, done: int, total: int) -> None:
-    logger.info("pairing: %s, %d of %d", stage, done, total)
