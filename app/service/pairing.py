@@ -18,7 +18,7 @@ from anchors import (
     select,
 )
 from anchors.errors import UnknownSelector
-from app.errors import InvalidInput
+from app.service.inputs import check_choice
 from models.base import LEAST_ANCHORS
 from models.errors import TooFewAnchors
 from models.progress import Progress, silent
@@ -77,7 +77,9 @@ def paired(
     source: Side, target: Side, pairing: Pairing, selection: Selection | None, progress: Progress = silent
 ) -> Paired:
     """NoSharedAnchors, TooFewPoints, PairingRefused, UnknownSelector, InvalidCount; InvalidInput for a pairing."""
-    check_selector(selection)
+    check_choice("pairing", pairing.method, PAIRINGS)
+    if selection:
+        check_choice("selector", selection.selector, CHOICES, UnknownSelector)
     pairs, notes = matched(source, target, pairing, progress)
     kept, dropped = screen(pairs)
     check_left(kept, dropped)
@@ -105,14 +107,10 @@ def matched(source: Side, target: Side, pairing: Pairing, progress: Progress) ->
     if pairing.method == "unpaired":
         pairs, unpaired = pair_unpaired(source.everything(), target.everything(), progress=progress)
         return pairs, {"unpaired": unpaired.to_dict()}
-    if pairing.method == "bootstrap":
-        seeds = pair_by_ids(source.anchors, target.anchors)
-        left, right = (side.everything().without(seeds.ids) for side in (source, target))
-        pairs, bootstrap = pair_by_bootstrap(seeds, left, right, progress=progress)
-        return pairs, {"bootstrap": bootstrap.to_dict()}
-    raise InvalidInput(
-        f"pairing must be one of {list(PAIRINGS)}, got {pairing.method!r}", expected=PAIRINGS, got=pairing.method
-    )
+    seeds = pair_by_ids(source.anchors, target.anchors)
+    left, right = (side.everything().without(seeds.ids) for side in (source, target))
+    pairs, bootstrap = pair_by_bootstrap(seeds, left, right, progress=progress)
+    return pairs, {"bootstrap": bootstrap.to_dict()}
 
 
 def thinned(pairs: Pairs, selection: Selection | None) -> Pairs:
@@ -122,12 +120,3 @@ def thinned(pairs: Pairs, selection: Selection | None) -> Pairs:
         return prototypes(pairs, selection.count)
     rows = select(selection.selector, pairs.source, selection.count)
     return Pairs([pairs.ids[row] for row in rows], pairs.source[rows], pairs.target[rows])
-
-
-def check_selector(selection: Selection | None) -> None:
-    if selection and selection.selector not in CHOICES:
-        raise UnknownSelector(
-            f"selector must be one of {list(CHOICES)}, got {selection.selector!r}",
-            expected=CHOICES,
-            got=selection.selector,
-        )

@@ -8,7 +8,8 @@ import torch
 from scipy.spatial.distance import cdist
 from sklearn.metrics.pairwise import cosine_similarity
 
-from models.similarities import NEIGHBOURS, SHRINKAGE, SIMILARITIES, from_mean, shortest_paths, unit, whitening_of
+from models.lengths import unit
+from models.similarities import NEIGHBOURS, SHRINKAGE, SIMILARITIES, from_mean, shortest_paths, whitening_of
 
 DISTANCES = [name for name, similarity in SIMILARITIES.items() if not similarity.higher_is_alike]
 SHAPES = [(40, 6), (12, 20), (5, 1), (1, 4), (1, 1), (2, 3)]  # k, d
