@@ -110,7 +110,16 @@ class Method(ABC):
         return self.map_(x)
 
     def trial(self, folds: Folds, fold: int) -> Trial:
-        """Fitted without the rows of `fold`, at work on them."""
+        """Fitted without the rows of `fold`, at work on them. The last ones are kept: a fit may take long."""
+        kept, key = folds.trials, (self, fold)
+        if key not in kept:
+            if len(kept) == folds.count:
+                del kept[next(iter(kept))]
+            kept[key] = self._tried(folds, fold)
+        trial: Trial = kept[key]
+        return trial
+
+    def _tried(self, folds: Folds, fold: int) -> Trial:
         x, y = folds.x, folds.y
         train, rows = folds.train(fold), folds.rows(fold)
         if len(train) < LEAST_ANCHORS:  # two or three anchors in two folds

@@ -1,6 +1,7 @@
 """The anchors of one fit, cut into folds, with everything that candidates share computed once."""
 
 from functools import cached_property
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -33,6 +34,7 @@ class Folds:
         self.fold_of = torch.empty(self.repeats, n, dtype=torch.long)  # (repeats, n)
         for partition, order in enumerate(orders):
             self.fold_of[partition, order] = torch.arange(n) % self.parts
+        self.trials: dict[tuple[object, int], Any] = {}  # of methods that need a fit for each, by method and fold
         self.evaluated = self.order[:EVALUATED].sort().values  # (m,)
 
     @property
