@@ -18,7 +18,7 @@ def put(client, name="t", **fields):
 
 @pytest.fixture
 def square(client, data, monkeypatch):
-    """The client, with two spaces of one dimension: every method can go from x to y, trained no longer than needed."""
+    """The client, with two spaces of 4 dimensions: all methods go from x to y. A network is trained a little."""
     monkeypatch.setattr(residual, "STEPS", 100)
     for name, turn in (("x", np.eye(4)), ("y", np.roll(np.eye(4), 1, axis=0))):
         anchors = {"ids": data.ids, "vectors": (data.a @ turn).tolist()}
