@@ -17,12 +17,13 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from models.aside import Aside, outcomes_aside
 from models.base import Method, Trial, check_pairs
 from models.calibration import Calibration, CalibrationReport, fit_calibration
 from models.comparison import mutual_knn, participation_ratio
 from models.confidence import Confidence, ConfidenceReport, fit_confidence
 from models.errors import InvalidHead, InvalidOption
-from models.folds import LEAST_GALLERY, Folds
+from models.folds import LEAST_GALLERY, Folds, Gallery
 from models.heads import Head
 from models.measures import NEIGHBOURS, Estimate, Outcomes, average, coldest, cosines, proportion, ranks
 from models.objectives import Objective, Retrieval, objective_named
@@ -134,8 +135,12 @@ def estimate(  # noqa: PLR0913, PLR0917  a question with seven sides, and who wa
     head: Head | None = None,
     budget: float = BUDGET,
     progress: Progress = silent,
+    aside: Aside | None = None,
 ) -> Estimated:
-    """Fit x (n, d1) -> y (n, d2). UnknownMethod, InvalidOption, InvalidHead, TooFewAnchors, DimensionMismatch."""
+    """Fit x (n, d1) -> y (n, d2), and judge it by folds, or by what lies aside.
+
+    UnknownMethod, InvalidOption, InvalidHead, TooFewAnchors, DimensionMismatch.
+    """
     x, y = check_pairs(x, y)
     goal = objective_named(objective, head)
     methods = contenders(method, options or {}, goal, x, y)
@@ -148,9 +153,13 @@ def estimate(  # noqa: PLR0913, PLR0917  a question with seven sides, and who wa
     confidence, trust = fit_confidence(at_work, folds)
     calibration, shift = calibrated(at_work, score)
     outcomes, crossed = cross_fitted(served, folds)
-    quality = outcomes.quality(seed) | goal.quality(crossed, folds, seed)
     final, spread = fitted.settle(folds), collapse(folds)
-    baselines = {name: outcome.quality(seed) for name, outcome in baseline_outcomes(folds).items()}
+    served_score = score.fit(final, folds.basis_of(final.predicted))
+    galleries = aside.galleries(folds.y.mean(0)) if aside else folds.galleries()
+    outcomes = outcomes_aside(galleries, fitted.map_, served_score) if aside else outcomes
+    quality = outcomes.quality(seed) | goal.quality(crossed, folds, seed)
+    baselines = {name: outcome.quality(seed) for name, outcome in baseline_outcomes(galleries).items()}
+    counts = len(outcomes.rank), aside.size if aside else folds.gallery
     report = Report(
         method=fitted.name,
         parameters=fitted.parameters(),
@@ -158,10 +167,10 @@ def estimate(  # noqa: PLR0913, PLR0917  a question with seven sides, and who wa
         score=score.to_dict(),
         anchors=len(folds.x),
         suspicious=wrong,
-        held_out=len(folds.evaluated),
+        held_out=counts[0],
         folds=folds.parts,
         repeats=folds.repeats,
-        gallery=folds.gallery,
+        gallery=counts[1],
         seed=seed,
         support_rank=fitted.rank_,
         quality=quality,
@@ -171,9 +180,9 @@ def estimate(  # noqa: PLR0913, PLR0917  a question with seven sides, and who wa
         collapse=spread,
         candidates=table(tried, best),
         dropped=dropped,
-        warnings=warnings(fitted, folds, wrong, spread, quality, baselines),
+        warnings=warnings(fitted, folds, counts, wrong, spread, quality, baselines),
     )
-    return Estimated(fitted, score.fit(final, folds.basis_of(final.predicted)), confidence, calibration, report)
+    return Estimated(fitted, served_score, confidence, calibration, report)
 
 
 def screened(folds: Folds, seed: int) -> tuple[Folds, list[int]]:
@@ -304,15 +313,13 @@ def judged(trial: Trial, similarity: Tensor) -> Outcomes:
     return Outcomes.of(similarity, trial.predicted, trial.y, trial.mean)
 
 
-def baseline_outcomes(folds: Folds) -> dict[str, Outcomes]:
+def baseline_outcomes(galleries: list[Gallery]) -> dict[str, Outcomes]:
     """The target mean, and doing nothing (cut or padded with zeros where the widths differ)."""
-    d2 = folds.y.shape[1]
-    untouched = pad(folds.x[:, :d2], (0, max(0, d2 - folds.x.shape[1])))
     parts: dict[str, list[Outcomes]] = {"mean": [], "untranslated": []}
-    for fold in range(folds.parts):
-        rows = folds.rows(fold)
-        y, mean = folds.y[rows], folds.y[folds.train(fold)].mean(0)
-        for name, predicted in (("mean", mean.expand_as(y)), ("untranslated", untouched[rows])):
+    for x, y, mean in galleries:
+        d2 = y.shape[1]
+        untouched = pad(x[:, :d2], (0, max(0, d2 - x.shape[1])))
+        for name, predicted in (("mean", mean.expand_as(y)), ("untranslated", untouched)):
             parts[name].append(Outcomes.of(cosines(predicted, y), predicted, y, mean))
     return {name: Outcomes.joined(outcomes) for name, outcomes in parts.items()}
 
@@ -347,13 +354,14 @@ def table(tried: list[Tried], best: int) -> list[Candidate]:
 def warnings(
     chosen: Method,
     folds: Folds,
+    counts: tuple[int, int],
     wrong: list[int],
     spread: Collapse,
     quality: Mapping[str, Estimate],
     baselines: Mapping[str, Mapping[str, Estimate]],
 ) -> list[str]:
     """What a reader of the report should not overlook."""
-    held_out, gallery = len(folds.evaluated), folds.gallery
+    held_out, gallery = counts
     (n, d1), d2 = folds.x.shape, folds.y.shape[1]
     support = chosen.rank_ if chosen.rank_ < min(d1, d2) else min(n - 1, d1)
     narrow = min(spread.source_participation, spread.target_participation)

@@ -1,7 +1,7 @@
 """The anchors of one fit, cut into folds, with everything that candidates share computed once."""
 
 from functools import cached_property
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -17,6 +17,14 @@ MOST_REPEATS = 3
 SINGLE = 1e6  # vectors of larger numbers, or all smaller than 1 / SINGLE, are tried in double precision
 
 
+class Gallery(NamedTuple):
+    """Pairs that a map has not seen: counterparts are looked for among them."""
+
+    x: Tensor  # (g, d1)
+    y: Tensor  # (g, d2)
+    mean: Tensor  # (d2,) of the target anchors that it was fitted on
+
+
 class Folds:
     """x (n, d1), y (n, d2) float64, n >= 2. The same seed gives the same folds.
 
@@ -27,7 +35,7 @@ class Folds:
         self.x, self.y = x, y
         generator = torch.Generator().manual_seed(seed)
         n = len(x)
-        self.parts = max(2, min(FOLDS, n // LEAST_GALLERY))
+        self.parts = parts_of(n)
         self.repeats = max(1, min(MOST_REPEATS, REPEATED // n))
         orders = [torch.randperm(n, generator=generator) for _ in range(self.repeats)]
         self.order = orders[0]
@@ -45,7 +53,12 @@ class Folds:
     @property
     def gallery(self) -> int:
         """Held-out rows that a counterpart is looked for among: those of one fold."""
-        return len(self.evaluated) // self.parts
+        return gallery_of(len(self.x))
+
+    def galleries(self) -> list[Gallery]:
+        """Of one partition."""
+        rows = [(self.rows(fold), self.train(fold)) for fold in range(self.parts)]
+        return [Gallery(self.x[held], self.y[held], self.y[train].mean(0)) for held, train in rows]
 
     def inside(self, fold: int) -> Tensor:
         """(n,) whether a row is held out by `fold`."""
@@ -117,6 +130,15 @@ class Folds:
 
     def quick(self, moments: Moments) -> Moments:
         return moments.single() if self.precision == torch.float32 else moments
+
+
+def parts_of(n: int) -> int:
+    return max(2, min(FOLDS, n // LEAST_GALLERY))
+
+
+def gallery_of(n: int) -> int:
+    """Rows of a fold of n anchors that are scored."""
+    return min(n, EVALUATED) // parts_of(n)
 
 
 def row_space(x: Tensor) -> tuple[Tensor, Tensor | None]:

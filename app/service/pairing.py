@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 
 from anchors import (
     SELECTORS,
@@ -17,10 +18,13 @@ from anchors import (
     screen,
     select,
 )
+from anchors.arrays import Rows
 from anchors.errors import UnknownSelector
 from app.service.inputs import check_choice
+from models.aside import Aside
 from models.base import LEAST_ANCHORS
 from models.errors import TooFewAnchors
+from models.folds import LEAST_GALLERY, gallery_of
 from models.progress import Progress, silent
 
 PAIRINGS = ("ids", "bootstrap", "unpaired")
@@ -67,10 +71,19 @@ class Side:
 
 @dataclass(frozen=True)
 class Paired:
-    """The pairs, and what is to be reported of them."""
+    """The pairs, what is to be reported of them, and those that a selection left out."""
 
     pairs: Pairs
     notes: Mapping[str, Any] = field(default_factory=dict)
+    unselected: Pairs | None = None
+
+    def aside(self, seed: int) -> Aside | None:
+        """The unselected, where they fill a gallery like those of a fit on all."""
+        if self.unselected is None:
+            return None
+        x, y = torch.from_numpy(self.unselected.source), torch.from_numpy(self.unselected.target)
+        size = gallery_of(len(self.pairs.ids) + len(x))
+        return Aside(x, y, size, seed) if LEAST_GALLERY <= size <= len(x) else None
 
 
 def paired(
@@ -85,7 +98,9 @@ def paired(
     check_left(kept, dropped)
     chosen = thinned(kept, selection)
     members = {"prototypes": len(chosen.ids)} if selection and selection.selector == PROTOTYPES else {}
-    return Paired(chosen, {"pairs": len(pairs.ids), "dropped": dropped, **notes, **members})
+    notes = {"pairs": len(pairs.ids), "dropped": dropped, **notes, **members}
+    left = left_by(selection, kept, chosen)
+    return Paired(chosen, notes if left is None else {**notes, "unselected": len(left.ids)}, left)
 
 
 def check_left(kept: Pairs, dropped: Mapping[str, str]) -> None:
@@ -119,4 +134,15 @@ def thinned(pairs: Pairs, selection: Selection | None) -> Pairs:
     if selection.selector == PROTOTYPES:
         return prototypes(pairs, selection.count)
     rows = select(selection.selector, pairs.source, selection.count)
+    return at(pairs, rows)
+
+
+def left_by(selection: Selection | None, pairs: Pairs, chosen: Pairs) -> Pairs | None:
+    """Prototypes are made of all pairs, and leave none."""
+    if selection is None or selection.selector == PROTOTYPES:
+        return None
+    return at(pairs, np.flatnonzero(~np.isin(pairs.ids, chosen.ids)))
+
+
+def at(pairs: Pairs, rows: Rows) -> Pairs:
     return Pairs([pairs.ids[row] for row in rows], pairs.source[rows], pairs.target[rows])

@@ -290,7 +290,7 @@ class Translators(Resources):
             chosen = paired(source, target, spec.pairing, spec.selection, progress)
             x, y = (torch.from_numpy(vectors) for vectors in (chosen.pairs.source, chosen.pairs.target))
             settings = spec.method, spec.objective, spec.options, spec.seed, agreeing
-            done = estimate(x, y, *settings, progress=progress)
+            done = estimate(x, y, *settings, progress=progress, aside=chosen.aside(spec.seed))
         artifact = Artifact(done.method.map_, done.score, done.confidence, done.calibration).to_bytes()
         digest = digest_of(artifact)
         report = FittedReport.of(done.report, chosen)
