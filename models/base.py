@@ -111,13 +111,8 @@ class Method(ABC):
 
     def trial(self, folds: Folds, fold: int) -> Trial:
         """Fitted without the rows of `fold`, at work on them. The last ones are kept: a fit may take long."""
-        kept, key = folds.trials, (self, fold)
-        if key not in kept:
-            if len(kept) == folds.count:
-                del kept[next(iter(kept))]
-            kept[key] = self._tried(folds, fold)
-        trial: Trial = kept[key]
-        return trial
+        kept: Trial | None = folds.trials.get((self, fold))
+        return kept or folds.keep((self, fold), self._tried(folds, fold))
 
     def _tried(self, folds: Folds, fold: int) -> Trial:
         x, y = folds.x, folds.y

@@ -2,12 +2,13 @@
 
 Candidates, a method's variant with a score each, are cross-validated on the anchors by the loss of the caller's
 objective. The simplest kind within one standard error of the best wins (Breiman et al. 1984, "Classification and
-Regression Trees", 3.4.3), the error being that of the paired difference; of what learned, the best. The quality of
-a fold is taken from the candidate that the *other* rows choose, so the figures are not flattered by the choice.
+Regression Trees", 3.4.3), the error being that of the paired difference; of the last kind, the best. The quality
+of a fold is taken from the candidate that the *other* rows choose, so the figures are not flattered by the choice.
 """
 
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from itertools import zip_longest
 from math import isnan
@@ -15,15 +16,14 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
-from models.aside import Aside, outcomes_aside
+from models.aside import Aside, Judgement, outcomes_aside
 from models.base import Method, Trial, check_pairs
 from models.calibration import Calibration, CalibrationReport, fit_calibration
 from models.comparison import mutual_knn, participation_ratio
 from models.confidence import Confidence, ConfidenceReport, fit_confidence
 from models.errors import InvalidHead, InvalidOption
-from models.folds import LEAST_GALLERY, Folds, Gallery
+from models.folds import LEAST_GALLERY, Folds
 from models.heads import Head
 from models.measures import NEIGHBOURS, Estimate, Outcomes, average, coldest, cosines, proportion, ranks
 from models.objectives import Objective, Retrieval, objective_named
@@ -32,6 +32,7 @@ from models.registry import METHODS, candidates
 from models.scores import Fitted, Score, scores_for, similarities
 from models.screening import suspicious
 
+KINDS = ("mean", "identity", "ridge_loo")  # what everything else has to beat by more than chance, simplest first
 FEW = 30  # held-out rows below which an interval is rough
 NEGLIGIBLE = 1e-3  # of what the best candidate gains over the target mean
 LEAST_CALIBRATED = 100  # pairs of scores that a calibration is fitted to
@@ -60,8 +61,8 @@ class Tried:
 
     @property
     def kind(self) -> int:
-        """0 the target mean, 1 identity, 2 what learned from the anchors."""
-        return ["mean", "identity", self.method.name].index(self.method.name)
+        """Its place in KINDS, or after them."""
+        return [*KINDS, self.method.name].index(self.method.name)
 
 
 @dataclass(frozen=True)
@@ -137,10 +138,7 @@ def estimate(  # noqa: PLR0913, PLR0917  a question with seven sides, and who wa
     progress: Progress = silent,
     aside: Aside | None = None,
 ) -> Estimated:
-    """Fit x (n, d1) -> y (n, d2), and judge it by folds, or by what lies aside.
-
-    UnknownMethod, InvalidOption, InvalidHead, TooFewAnchors, DimensionMismatch.
-    """
+    """Fit x (n, d1) -> y (n, d2). UnknownMethod, InvalidOption, InvalidHead, TooFewAnchors, DimensionMismatch."""
     x, y = check_pairs(x, y)
     goal = objective_named(objective, head)
     methods = contenders(method, options or {}, goal, x, y)
@@ -157,9 +155,7 @@ def estimate(  # noqa: PLR0913, PLR0917  a question with seven sides, and who wa
     served_score = score.fit(final, folds.basis_of(final.predicted))
     galleries = aside.galleries(folds.y.mean(0)) if aside else folds.galleries()
     outcomes = outcomes_aside(galleries, fitted.map_, served_score) if aside else outcomes
-    quality = outcomes.quality(seed) | goal.quality(crossed, folds, seed)
-    baselines = {name: outcome.quality(seed) for name, outcome in baseline_outcomes(galleries).items()}
-    counts = len(outcomes.rank), aside.size if aside else folds.gallery
+    judgement = Judgement.of(outcomes, galleries, goal.quality(crossed, folds, seed), seed)
     report = Report(
         method=fitted.name,
         parameters=fitted.parameters(),
@@ -167,20 +163,17 @@ def estimate(  # noqa: PLR0913, PLR0917  a question with seven sides, and who wa
         score=score.to_dict(),
         anchors=len(folds.x),
         suspicious=wrong,
-        held_out=counts[0],
+        **vars(judgement),
         folds=folds.parts,
         repeats=folds.repeats,
-        gallery=counts[1],
         seed=seed,
         support_rank=fitted.rank_,
-        quality=quality,
-        baselines=baselines,
         confidence=trust,
         calibration=shift,
         collapse=spread,
         candidates=table(tried, best),
         dropped=dropped,
-        warnings=warnings(fitted, folds, counts, wrong, spread, quality, baselines),
+        warnings=warnings(fitted, folds, judgement, wrong, spread),
     )
     return Estimated(fitted, served_score, confidence, calibration, report)
 
@@ -212,16 +205,23 @@ def contenders(method: str, options: Mapping[str, Any], goal: Objective, x: Tens
 def trials(
     methods: list[Method], folds: Folds, objective: Objective, deadline: float, progress: Progress = silent
 ) -> tuple[list[Tried], list[str]]:
-    """Methods with their scores, until `deadline`; the names of those with variants left out.
+    """Methods with their scores, as many at a time as torch has threads; names of those begun after `deadline`.
 
     One whose translations the objective has no finite loss for is no choice. InvalidHead if none is.
     """
-    tried: list[Tried] = []
-    for index, method in enumerate(methods):
-        progress("candidates", index, len(methods))
-        if tried and time.monotonic() > deadline:
-            return tried, sorted({late.name for late in methods[index:]})
-        tried += [one for one in tried_with_scores(method, folds, objective) if one.losses.isfinite().all()]
+    folds.prepare()
+
+    def in_time(method: Method) -> list[Tried] | None:
+        late = method is not methods[0] and time.monotonic() > deadline
+        return None if late else tried_with_scores(method, folds, objective)
+
+    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
+        results = []
+        for method, found in zip(methods, pool.map(in_time, methods), strict=True):
+            results.append((method, found))
+            progress("candidates", len(results), len(methods))
+    tried = [one for _, found in results for one in found or [] if one.losses.isfinite().all()]
+    dropped = sorted({method.name for method, found in results if found is None})
     if not tried:
         raise InvalidHead(
             f"nothing can be chosen by the objective {objective.name!r}: the answers for the anchors, or for all "
@@ -229,10 +229,10 @@ def trials(
             expected="finite answers",
             got=objective.name,
         )
-    return tried, []
+    return tried, dropped
 
 
-def tried_with_scores(method: Method, folds: Folds, objective: Objective) -> Iterator[Tried]:
+def tried_with_scores(method: Method, folds: Folds, objective: Objective) -> list[Tried]:
     """One candidate for each score, or a single one where the objective does not depend on it."""
     scores = [] if objective.by_score else [Score()]
     parts: list[tuple[Tensor, Tensor]] = []
@@ -243,8 +243,7 @@ def tried_with_scores(method: Method, folds: Folds, objective: Objective) -> Ite
         loss = objective.of(trial, similarity, folds)
         parts.append((loss.transpose(0, 1), (1 / ranks(similarity)).T))
     losses, reciprocal = (folds.by_row(list(part)) for part in zip(*parts, strict=True))  # (m, s, ...)
-    for number, score in enumerate(scores):
-        yield Tried(method, score, losses[:, number], reciprocal[:, number])
+    return [Tried(method, score, losses[:, number], reciprocal[:, number]) for number, score in enumerate(scores)]
 
 
 def with_score(
@@ -266,9 +265,9 @@ def best_scored(method: Method, folds: Folds) -> Tried:
 
 
 def chosen(tried: list[Tried], rows: Tensor | slice = slice(None)) -> int:
-    """The simplest kind within one standard error of the best: target mean, identity, or what learned.
+    """The simplest kind within one standard error of the best: one of KINDS, or the rest.
 
-    Of what learned, the best; a simpler method only if what it loses is negligible beside what the best gains.
+    Of the rest, the best; a simpler method only if what it loses is negligible beside what the best gains.
     """
     losses = torch.stack([coldest(candidate.losses[rows]) for candidate in tried])  # (candidates, m)
     means = losses.mean(1)
@@ -313,17 +312,6 @@ def judged(trial: Trial, similarity: Tensor) -> Outcomes:
     return Outcomes.of(similarity, trial.predicted, trial.y, trial.mean)
 
 
-def baseline_outcomes(galleries: list[Gallery]) -> dict[str, Outcomes]:
-    """The target mean, and doing nothing (cut or padded with zeros where the widths differ)."""
-    parts: dict[str, list[Outcomes]] = {"mean": [], "untranslated": []}
-    for x, y, mean in galleries:
-        d2 = y.shape[1]
-        untouched = pad(x[:, :d2], (0, max(0, d2 - x.shape[1])))
-        for name, predicted in (("mean", mean.expand_as(y)), ("untranslated", untouched)):
-            parts[name].append(Outcomes.of(cosines(predicted, y), predicted, y, mean))
-    return {name: Outcomes.joined(outcomes) for name, outcomes in parts.items()}
-
-
 def collapse(folds: Folds) -> Collapse:
     rows = folds.sample()
     x, y = folds.span_x[0][rows], folds.span_y[0][rows]
@@ -351,17 +339,9 @@ def table(tried: list[Tried], best: int) -> list[Candidate]:
     return sorted(rows.values(), key=lambda row: row.loss.mean)
 
 
-def warnings(
-    chosen: Method,
-    folds: Folds,
-    counts: tuple[int, int],
-    wrong: list[int],
-    spread: Collapse,
-    quality: Mapping[str, Estimate],
-    baselines: Mapping[str, Mapping[str, Estimate]],
-) -> list[str]:
+def warnings(chosen: Method, folds: Folds, judgement: Judgement, wrong: list[int], spread: Collapse) -> list[str]:
     """What a reader of the report should not overlook."""
-    held_out, gallery = counts
+    held_out, gallery, quality, baselines = vars(judgement).values()
     (n, d1), d2 = folds.x.shape, folds.y.shape[1]
     support = chosen.rank_ if chosen.rank_ < min(d1, d2) else min(n - 1, d1)
     narrow = min(spread.source_participation, spread.target_participation)

@@ -1,7 +1,8 @@
 """The anchors of one fit, cut into folds, with everything that candidates share computed once."""
 
+import threading
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -15,6 +16,8 @@ SAMPLED = 1000  # translated anchors that hubs are measured with
 REPEATED = 1000  # few anchors are cut several times, until about so many rows were held out
 MOST_REPEATS = 3
 SINGLE = 1e6  # vectors of larger numbers, or all smaller than 1 / SINGLE, are tried in double precision
+
+T = TypeVar("T")
 
 
 class Gallery(NamedTuple):
@@ -42,7 +45,8 @@ class Folds:
         self.fold_of = torch.empty(self.repeats, n, dtype=torch.long)  # (repeats, n)
         for partition, order in enumerate(orders):
             self.fold_of[partition, order] = torch.arange(n) % self.parts
-        self.trials: dict[tuple[object, int], Any] = {}  # of methods that need a fit for each, by method and fold
+        self.trials: dict[tuple[object, int], Any] = {}  # that took a fit
+        self._turn = threading.Lock()
         self.evaluated = self.order[:EVALUATED].sort().values  # (m,)
 
     @property
@@ -127,6 +131,18 @@ class Folds:
     def quick_moments(self) -> list[Moments]:
         """Per fold, in the precision of trials."""
         return [self.quick(moments) for moments in self.moments]
+
+    def keep(self, key: tuple[object, int], trial: T) -> T:
+        """By method and fold, while it is among the last; several threads may do so at once."""
+        with self._turn:
+            if len(self.trials) == self.count:
+                del self.trials[next(iter(self.trials))]
+            self.trials[key] = trial
+        return trial
+
+    def prepare(self) -> None:
+        """What every linear method reads, before several do so at once."""
+        _ = self.quick_moments
 
     def quick(self, moments: Moments) -> Moments:
         return moments.single() if self.precision == torch.float32 else moments

@@ -43,7 +43,7 @@ class Retrieval(Objective):
 
     name = "retrieval"
     by_score = True
-    passed_over = frozenset({"reduced_rank", "ridge_procrustes"})  # `whitened` is as good: see benchmarks/quality
+    passed_over = frozenset({"reduced_rank", "ridge_loo", "ridge_procrustes"})  # `whitened` is as good
 
     def of(self, trial: Trial, similarity: Tensor, folds: Folds) -> Tensor:  # noqa: ARG002
         return surprises(similarity)
@@ -81,7 +81,8 @@ class Agreement(Objective):
         return list(Distilled.variants(head)) if head.activation == "softmax" else []
 
     def of(self, trial: Trial, similarity: Tensor, folds: Folds) -> Tensor:  # noqa: ARG002
-        native, stitched = (self.head.raw(folds.full(v)).double() for v in (trial.y, trial.predicted))
+        translations = (folds.full(vectors).to(folds.precision) for vectors in (trial.y, trial.predicted))
+        native, stitched = (self.head.raw(vectors).double() for vectors in translations)
         divergence = DIVERGENCES[self.head.activation]
         parts = [t**2 * divergence(native / t, stitched / t) for t in SOFTENED]
         return torch.stack(parts).sum(0).flatten(1).sum(1)[None, :, None]

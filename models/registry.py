@@ -16,6 +16,7 @@ from models.orthogonal import Orthogonal
 from models.reduced_rank import ReducedRank
 from models.residual import Residual, ResidualMap
 from models.ridge import Ridge
+from models.ridge_loo import RidgeLoo
 from models.ridge_procrustes import RidgeProcrustes
 from models.whitened import Whitened
 
@@ -30,6 +31,7 @@ METHODS: Mapping[str, type[Method]] = {
         LowRank,
         ReducedRank,
         Ridge,
+        RidgeLoo,
         RidgeProcrustes,
         Whitened,
         InverseRelative,
