@@ -18,9 +18,9 @@ from anchors.errors import PairingRefused, TooFewPoints
 from anchors.induced import InducedPairs, found, joined, known
 from anchors.neighbours import mutual_pairs
 from anchors.pairing import Pairs
-from anchors.progress import Progress, silent
 from anchors.sets import AnchorSet
 from anchors.span import Span
+from models.progress import Progress, silent
 
 LEAST_SEEDS = 6
 LEAST_POINTS = 20

@@ -1,15 +1,15 @@
 """Points brought to one scale, by row or as a whole."""
 
 import numpy as np
+import torch
 
 from anchors.arrays import Matrix
+from models import lengths
 
 
 def unit(points: Matrix) -> Matrix:
     """Rows of length 1, in single precision; a zero row stays zero."""
-    lengths = np.linalg.norm(points, axis=1, keepdims=True)
-    scaled: Matrix = np.divide(points, lengths, out=np.zeros_like(points), where=lengths > 0)
-    return scaled.astype(np.float32)
+    return lengths.unit(torch.from_numpy(points)).float().numpy()
 
 
 def standard(points: Matrix) -> Matrix:

@@ -23,10 +23,10 @@ from anchors.clusters import clusters
 from anchors.errors import PairingRefused, TooFewPoints
 from anchors.induced import InducedPairs, found
 from anchors.neighbours import mutual_pairs
-from anchors.progress import Progress, silent
 from anchors.scale import standard, unit
 from anchors.sets import AnchorSet
 from anchors.singular import singular
+from models.progress import Progress, silent
 
 LEAST_POINTS = 100
 POINTS = 4096  # of each side that are looked at; of more a sample

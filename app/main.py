@@ -6,11 +6,12 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import TypedDict
 
-from fastapi import FastAPI
+from fastapi import Depends, FastAPI
 from fastapi_swagger import patch_fastapi
 
 from app.api import ROUTERS, errors, openapi
 from app.api.gate import Gate, Key
+from app.api.query import check_query
 from app.service import Services
 from app.settings import Settings
 from app.store import open_store
@@ -47,7 +48,7 @@ def create_app(settings: Settings) -> FastAPI:
         swagger_ui_oauth2_redirect_url=None,
     )
     for router in ROUTERS:
-        app.include_router(router)
+        app.include_router(router, dependencies=[Depends(check_query)])
     app.add_middleware(Gate, settings=settings, keys=[Key.parse(text) for text in settings.keys])
     errors.install(app, ROUTERS)
     openapi.install(app)

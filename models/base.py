@@ -110,7 +110,11 @@ class Method(ABC):
         return self.map_(x)
 
     def trial(self, folds: Folds, fold: int) -> Trial:
-        """Fitted without the rows of `fold`, at work on them."""
+        """Fitted without the rows of `fold`, at work on them. The last ones are kept: a fit may take long."""
+        kept: Trial | None = folds.trials.get((self, fold))
+        return kept or folds.keep((self, fold), self._tried(folds, fold))
+
+    def _tried(self, folds: Folds, fold: int) -> Trial:
         x, y = folds.x, folds.y
         train, rows = folds.train(fold), folds.rows(fold)
         if len(train) < LEAST_ANCHORS:  # two or three anchors in two folds

@@ -30,6 +30,7 @@ from torch.nn.functional import cosine_similarity
 from models.base import Trial
 from models.calibration import interpolated
 from models.folds import Folds
+from models.lengths import SMALLEST
 from models.moments import Moments
 
 NEIGHBOURS = 10
@@ -41,7 +42,6 @@ FAR = 0.99  # share of the held-out rows that are not far
 LEAST_SPREAD = 0.02  # of a sign: held-out rows that are more alike do not say how far is far
 LEAST_SIGN = 0.003  # spread of a sign below which it is rather noise
 ROUNDING = 1e-6  # what is shorter than this share of the longest vector has no direction
-SMALLEST = 1e-30  # a length below which a vector counts as zero
 
 
 @dataclass(frozen=True)

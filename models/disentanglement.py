@@ -14,12 +14,11 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from models.comparison import at_unit_scale
 from models.errors import DimensionMismatch, TooFewAnchors
 from models.folds import row_space
-from models.measures import SMALLEST
+from models.lengths import SMALLEST, unit
 from models.moments import TOLERANCE
 
 LEAST_ROWS = 10  # two a fold
@@ -117,7 +116,7 @@ def parallelism(x: Tensor, high: Tensor, condition: Tensor, both: list[int]) -> 
     if len(both) < 2:
         return None
     means = [x[(condition == c) & high].mean(0) - x[(condition == c) & ~high].mean(0) for c in both]
-    directions = normalize(torch.stack(means), eps=SMALLEST)  # (c, d)
+    directions = unit(torch.stack(means))  # (c, d)
     total = directions.sum(0).square().sum() - directions.square().sum()
     return float(total / (len(both) * (len(both) - 1)))
 

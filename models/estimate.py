@@ -16,8 +16,8 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn.functional import pad
 
+from models.aside import Aside, Judgement, outcomes_aside
 from models.base import Method, Trial, check_pairs
 from models.calibration import Calibration, CalibrationReport, fit_calibration
 from models.comparison import mutual_knn, participation_ratio
@@ -27,6 +27,7 @@ from models.folds import LEAST_GALLERY, Folds
 from models.heads import Head
 from models.measures import NEIGHBOURS, Estimate, Outcomes, average, coldest, cosines, proportion, ranks
 from models.objectives import Objective, Retrieval, objective_named
+from models.progress import Progress, silent
 from models.registry import METHODS, candidates
 from models.scores import Fitted, Score, scores_for, similarities
 from models.screening import suspicious
@@ -125,7 +126,7 @@ class Estimated:
     report: Report
 
 
-def estimate(  # noqa: PLR0913, PLR0917  a question with seven sides
+def estimate(  # noqa: PLR0913, PLR0917  a question with seven sides, and who waits
     x: Tensor,
     y: Tensor,
     method: str = "auto",
@@ -134,22 +135,27 @@ def estimate(  # noqa: PLR0913, PLR0917  a question with seven sides
     seed: int = 0,
     head: Head | None = None,
     budget: float = BUDGET,
+    progress: Progress = silent,
+    aside: Aside | None = None,
 ) -> Estimated:
     """Fit x (n, d1) -> y (n, d2). UnknownMethod, InvalidOption, InvalidHead, TooFewAnchors, DimensionMismatch."""
     x, y = check_pairs(x, y)
     goal = objective_named(objective, head)
     methods = contenders(method, options or {}, goal, x, y)
     folds, wrong = screened(Folds(x, y, seed), seed)
-    tried, dropped = trials(methods, folds, goal, time.monotonic() + budget)
+    tried, dropped = trials(methods, folds, goal, time.monotonic() + budget, progress)
     best = chosen(tried)
+    progress("report", 0, 1)
     fitted, score, served = with_score(tried, best, folds, goal)
     at_work = [fitted.trial(folds, fold) for fold in range(folds.count)]
     confidence, trust = fit_confidence(at_work, folds)
     calibration, shift = calibrated(at_work, score)
     outcomes, crossed = cross_fitted(served, folds)
-    quality = outcomes.quality(seed) | goal.quality(crossed, folds, seed)
     final, spread = fitted.settle(folds), collapse(folds)
-    baselines = {name: outcome.quality(seed) for name, outcome in baseline_outcomes(folds).items()}
+    served_score = score.fit(final, folds.basis_of(final.predicted))
+    galleries = aside.galleries(folds.y.mean(0)) if aside else folds.galleries()
+    outcomes = outcomes_aside(galleries, fitted.map_, served_score) if aside else outcomes
+    judgement = Judgement.of(outcomes, galleries, goal.quality(crossed, folds, seed), seed)
     report = Report(
         method=fitted.name,
         parameters=fitted.parameters(),
@@ -157,22 +163,19 @@ def estimate(  # noqa: PLR0913, PLR0917  a question with seven sides
         score=score.to_dict(),
         anchors=len(folds.x),
         suspicious=wrong,
-        held_out=len(folds.evaluated),
+        **vars(judgement),
         folds=folds.parts,
         repeats=folds.repeats,
-        gallery=folds.gallery,
         seed=seed,
         support_rank=fitted.rank_,
-        quality=quality,
-        baselines=baselines,
         confidence=trust,
         calibration=shift,
         collapse=spread,
         candidates=table(tried, best),
         dropped=dropped,
-        warnings=warnings(fitted, folds, wrong, spread, quality, baselines),
+        warnings=warnings(fitted, folds, judgement, wrong, spread),
     )
-    return Estimated(fitted, score.fit(final, folds.basis_of(final.predicted)), confidence, calibration, report)
+    return Estimated(fitted, served_score, confidence, calibration, report)
 
 
 def screened(folds: Folds, seed: int) -> tuple[Folds, list[int]]:
@@ -200,7 +203,7 @@ def contenders(method: str, options: Mapping[str, Any], goal: Objective, x: Tens
 
 
 def trials(
-    methods: list[Method], folds: Folds, objective: Objective, deadline: float
+    methods: list[Method], folds: Folds, objective: Objective, deadline: float, progress: Progress = silent
 ) -> tuple[list[Tried], list[str]]:
     """Methods with their scores, as many at a time as torch has threads; names of those begun after `deadline`.
 
@@ -213,7 +216,10 @@ def trials(
         return None if late else tried_with_scores(method, folds, objective)
 
     with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        results = list(zip(methods, pool.map(in_time, methods), strict=True))
+        results = []
+        for method, found in zip(methods, pool.map(in_time, methods), strict=True):
+            results.append((method, found))
+            progress("candidates", len(results), len(methods))
     tried = [one for _, found in results for one in found or [] if one.losses.isfinite().all()]
     dropped = sorted({method.name for method, found in results if found is None})
     if not tried:
@@ -306,19 +312,6 @@ def judged(trial: Trial, similarity: Tensor) -> Outcomes:
     return Outcomes.of(similarity, trial.predicted, trial.y, trial.mean)
 
 
-def baseline_outcomes(folds: Folds) -> dict[str, Outcomes]:
-    """The target mean, and doing nothing (cut or padded with zeros where the widths differ)."""
-    d2 = folds.y.shape[1]
-    untouched = pad(folds.x[:, :d2], (0, max(0, d2 - folds.x.shape[1])))
-    parts: dict[str, list[Outcomes]] = {"mean": [], "untranslated": []}
-    for fold in range(folds.parts):
-        rows = folds.rows(fold)
-        y, mean = folds.y[rows], folds.y[folds.train(fold)].mean(0)
-        for name, predicted in (("mean", mean.expand_as(y)), ("untranslated", untouched[rows])):
-            parts[name].append(Outcomes.of(cosines(predicted, y), predicted, y, mean))
-    return {name: Outcomes.joined(outcomes) for name, outcomes in parts.items()}
-
-
 def collapse(folds: Folds) -> Collapse:
     rows = folds.sample()
     x, y = folds.span_x[0][rows], folds.span_y[0][rows]
@@ -346,16 +339,9 @@ def table(tried: list[Tried], best: int) -> list[Candidate]:
     return sorted(rows.values(), key=lambda row: row.loss.mean)
 
 
-def warnings(
-    chosen: Method,
-    folds: Folds,
-    wrong: list[int],
-    spread: Collapse,
-    quality: Mapping[str, Estimate],
-    baselines: Mapping[str, Mapping[str, Estimate]],
-) -> list[str]:
+def warnings(chosen: Method, folds: Folds, judgement: Judgement, wrong: list[int], spread: Collapse) -> list[str]:
     """What a reader of the report should not overlook."""
-    held_out, gallery = len(folds.evaluated), folds.gallery
+    held_out, gallery, quality, baselines = vars(judgement).values()
     (n, d1), d2 = folds.x.shape, folds.y.shape[1]
     support = chosen.rank_ if chosen.rank_ < min(d1, d2) else min(n - 1, d1)
     narrow = min(spread.source_participation, spread.target_participation)

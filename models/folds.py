@@ -1,6 +1,8 @@
 """The anchors of one fit, cut into folds, with everything that candidates share computed once."""
 
+import threading
 from functools import cached_property
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor
@@ -15,6 +17,16 @@ REPEATED = 1000  # few anchors are cut several times, until about so many rows w
 MOST_REPEATS = 3
 SINGLE = 1e6  # vectors of larger numbers, or all smaller than 1 / SINGLE, are tried in double precision
 
+T = TypeVar("T")
+
+
+class Gallery(NamedTuple):
+    """Pairs that a map has not seen: counterparts are looked for among them."""
+
+    x: Tensor  # (g, d1)
+    y: Tensor  # (g, d2)
+    mean: Tensor  # (d2,) of the target anchors that it was fitted on
+
 
 class Folds:
     """x (n, d1), y (n, d2) float64, n >= 2. The same seed gives the same folds.
@@ -26,13 +38,15 @@ class Folds:
         self.x, self.y = x, y
         generator = torch.Generator().manual_seed(seed)
         n = len(x)
-        self.parts = max(2, min(FOLDS, n // LEAST_GALLERY))
+        self.parts = parts_of(n)
         self.repeats = max(1, min(MOST_REPEATS, REPEATED // n))
         orders = [torch.randperm(n, generator=generator) for _ in range(self.repeats)]
         self.order = orders[0]
         self.fold_of = torch.empty(self.repeats, n, dtype=torch.long)  # (repeats, n)
         for partition, order in enumerate(orders):
             self.fold_of[partition, order] = torch.arange(n) % self.parts
+        self.trials: dict[tuple[object, int], Any] = {}  # that took a fit
+        self._turn = threading.Lock()
         self.evaluated = self.order[:EVALUATED].sort().values  # (m,)
 
     @property
@@ -43,7 +57,12 @@ class Folds:
     @property
     def gallery(self) -> int:
         """Held-out rows that a counterpart is looked for among: those of one fold."""
-        return len(self.evaluated) // self.parts
+        return gallery_of(len(self.x))
+
+    def galleries(self) -> list[Gallery]:
+        """Of one partition."""
+        rows = [(self.rows(fold), self.train(fold)) for fold in range(self.parts)]
+        return [Gallery(self.x[held], self.y[held], self.y[train].mean(0)) for held, train in rows]
 
     def inside(self, fold: int) -> Tensor:
         """(n,) whether a row is held out by `fold`."""
@@ -113,12 +132,29 @@ class Folds:
         """Per fold, in the precision of trials."""
         return [self.quick(moments) for moments in self.moments]
 
+    def keep(self, key: tuple[object, int], trial: T) -> T:
+        """By method and fold, while it is among the last; several threads may do so at once."""
+        with self._turn:
+            if len(self.trials) == self.count:
+                del self.trials[next(iter(self.trials))]
+            self.trials[key] = trial
+        return trial
+
     def prepare(self) -> None:
         """What every linear method reads, before several do so at once."""
         _ = self.quick_moments
 
     def quick(self, moments: Moments) -> Moments:
         return moments.single() if self.precision == torch.float32 else moments
+
+
+def parts_of(n: int) -> int:
+    return max(2, min(FOLDS, n // LEAST_GALLERY))
+
+
+def gallery_of(n: int) -> int:
+    """Rows of a fold of n anchors that are scored."""
+    return min(n, EVALUATED) // parts_of(n)
 
 
 def row_space(x: Tensor) -> tuple[Tensor, Tensor | None]:

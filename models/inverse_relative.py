@@ -19,9 +19,10 @@ from torch import Tensor
 
 from models.base import Method, Option, check_pairs
 from models.folds import row_space
+from models.lengths import unit
 from models.maps import Map
 from models.moments import cleaned, principal
-from models.similarities import RESOLUTION, from_mean, unit
+from models.similarities import RESOLUTION, from_mean
 
 PENALTIES = (0.1, 0.01, 1e-3)  # strong to weak
 MOST = 2000  # anchors that a pruning keeps

@@ -15,14 +15,15 @@ from math import inf, log, sqrt
 
 import torch
 from torch import Tensor
-from torch.nn.functional import cosine_similarity, normalize, softplus
+from torch.nn.functional import cosine_similarity, softplus
+
+from models.lengths import SMALLEST, unit
 
 NEIGHBOURS = 10
 AMONG = 2000  # stored vectors that a counterpart should be found among
 TEMPERATURES = (0.02, 0.05, 0.1, 0.2, 0.4)
 Z95 = 1.959964  # two-sided 95 % of the normal distribution
 RESAMPLES = 1000
-SMALLEST = torch.finfo(torch.float64).tiny  # a length below which a vector counts as zero
 
 
 @dataclass(frozen=True)
@@ -84,8 +85,7 @@ def coldest(surprise: Tensor) -> Tensor:
 
 def cosines(x: Tensor, y: Tensor) -> Tensor:
     """(n, m), in single precision, as the index computes them."""
-    x, y = (normalize(v.double(), eps=SMALLEST).float() for v in (x, y))
-    return x @ y.T
+    return unit(x).float() @ unit(y).float().T
 
 
 def ranks(similarity: Tensor) -> Tensor:

@@ -22,7 +22,8 @@ from torch import Tensor
 
 from models.base import Option
 from models.errors import DimensionMismatch, InvalidOption, NotFitted, TooFewAnchors, UnknownMethod
-from models.similarities import SHRINKAGE, SIMILARITIES, Similarity, from_mean, unit, whitening_of
+from models.lengths import unit
+from models.similarities import SHRINKAGE, SIMILARITIES, Similarity, from_mean, whitening_of
 
 CHOICES: Mapping[str, tuple[str, ...]] = {
     "before": ("none", "centred", "whitened"),

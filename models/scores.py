@@ -15,13 +15,12 @@ from typing import Any, Self
 
 import torch
 from torch import Tensor
-from torch.nn.functional import normalize
 
 from models.base import Trial
+from models.lengths import SMALLEST, unit
 
 NEIGHBOURS = 5  # translated anchors that r is the mean cosine to
 WHITENING = 0.1  # shrinkage of the whitened target
-SMALLEST = 1e-30  # a length below which a vector counts as zero
 POWERS = (0.0, 0.5, 1.0, 2.0, 3.0)
 
 Codes = Callable[[Trial], Tensor | None]
@@ -175,10 +174,6 @@ def compared(trial: Trial, codes: str, powers: list[float]) -> tuple[Tensor, Ten
 def hubness(codes: Tensor, sample: Tensor) -> Tensor:
     """Unit codes (..., n, r), (..., t, r) -> (..., n) mean cosine to the NEIGHBOURS nearest of the sample."""
     return (codes @ sample.mT).topk(min(NEIGHBOURS, sample.shape[-2]), -1).values.mean(-1)
-
-
-def unit(codes: Tensor) -> Tensor:
-    return normalize(codes, dim=-1, eps=SMALLEST)
 
 
 def scores_for(trial: Trial) -> list[Score]:

@@ -15,14 +15,13 @@ import torch
 from scipy.sparse import csr_array
 from scipy.sparse.csgraph import minimum_spanning_tree, shortest_path
 from torch import Tensor
-from torch.nn.functional import normalize
 
+from models.lengths import SMALLEST, unit
 from models.moments import TOLERANCE
 
 NEIGHBOURS = 10  # anchors that an anchor, or a vector, is joined to in the graph of geodesic
 SHRINKAGE = 0.1  # share of the mean eigenvalue in the covariance of mahalanobis
 RESOLUTION = 1e-6  # singular values below this share of the largest are rounding: vectors are float32
-SMALLEST = 1e-30  # a length below which a vector counts as zero
 
 
 @dataclass(frozen=True)
@@ -128,14 +127,6 @@ def pseudo_inverse(anchors: Tensor) -> Tensor:
     """A⁺ (d, k), rounding left out."""
     inverse: Tensor = torch.linalg.pinv(anchors, rtol=RESOLUTION)
     return inverse
-
-
-# what both ways into relative codes share
-
-
-def unit(x: Tensor) -> Tensor:
-    """Rows of length 1; a zero row stays zero. In double precision, where the squares of no float32 vanish."""
-    return normalize(x.double(), eps=SMALLEST).to(x.dtype)
 
 
 def from_mean(x: Tensor, mean: Tensor) -> Tensor:

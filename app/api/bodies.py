@@ -67,12 +67,17 @@ class Body(Generic[Model]):
         described = {"requestBody": {"required": True, "content": content}}
         return described | ({"parameters": self.parameters()} if len(self.media_types) > 1 else {})
 
+    @property
+    def beside(self) -> set[str]:
+        """The fields that a binary body cannot hold: they are query parameters."""
+        return {field.alias or name for name, field in self.model.model_fields.items()} - {"vectors", "payloads"}
+
     def parameters(self) -> list[dict[str, Any]]:
         fields = self.model.model_json_schema(ref_template=SCHEMAS)["properties"]
         return [
             {"name": name, "in": "query", "description": "of a binary body", **as_text(schema)}
             for name, schema in fields.items()
-            if name not in ("vectors", "payloads")
+            if name in self.beside
         ]
 
 

@@ -7,6 +7,8 @@ from fastapi import APIRouter, Depends, Response
 from app.api.bodies import ALL, Answers, Body, Reply, answers, problems
 from app.api.deps import Cursor, IfMatch, Limit, NamePath, ServicesDep, tagged
 from app.api.schemas.translators import (
+    FitOut,
+    FitsOut,
     ReverseOut,
     TranslateIn,
     TranslateOut,
@@ -53,6 +55,15 @@ def list_translators(services: ServicesDep, cursor: Cursor = "", limit: Limit = 
 def get_translator(translator: NamePath, services: ServicesDep, response: Response) -> TranslatorOut:
     """One translator, with its report."""
     return tagged(out(services.translators.get(translator), services), response)
+
+
+@router.get("/fits", responses=problems())
+async def list_fits(services: ServicesDep) -> FitsOut:  # async: it is to answer however busy the threads are
+    """The translators that this server is fitting at the moment, and how far each is.
+
+    A fit answers the call that asked for it, a PUT or a first use, when it is done; this is for who waits.
+    """
+    return FitsOut(fits=[FitOut.model_validate(fit) for fit in services.translators.fits.all()])
 
 
 @router.delete("/translators/{translator}", status_code=204, responses=problems(404, 409, 412))

@@ -12,6 +12,7 @@ from app.errors import Conflict, InvalidInput, InvalidVectors, OverLimit, WrongD
 from app.index import AUTO, INDEXES, METRICS, Vectors
 from app.service.filters import Filter
 from app.service.indexing import Indexing
+from app.service.inputs import check_choice
 from app.service.live import IndexStatus, Live, Point
 from app.service.purposes import RECONSTRUCTION, Purpose
 from app.service.resources import Resources
@@ -258,11 +259,6 @@ def check_leads_here(record: Record, collection: Collection, space: str | None) 
             expected={"source": space, "target": collection.space},
             got={"source": source, "target": target},
         )
-
-
-def check_choice(name: str, value: str, known: Sequence[str]) -> None:
-    if value not in known:
-        raise InvalidInput(f"{name} must be one of {list(known)}, got {value!r}", expected=known, got=value)
 
 
 def check_nonzero(metric: str, vectors: Vectors) -> None:

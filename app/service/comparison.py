@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from anchors import AnchorSet, pair_by_ids
-from app.errors import OverLimit
+from app.service.inputs import check_most
 from app.service.spaces import Spaces
 from models.comparison import MEASURES, PROFILES, sampled
 from models.errors import TooFewAnchors, UnknownMethod
@@ -35,7 +35,7 @@ class Comparison:
 
 def compare(spaces: Spaces, names: list[str], measures: list[str]) -> Comparison:
     """OverLimit, UnknownMethod, NotFound, TooFewAnchors."""
-    check_number(names)
+    check_most(len(names), MOST_SPACES, "one call compares {} spaces", "send several")
     check_measures(measures)
     sets = [spaces.anchors(name) for name in names]
     counts = [[len(set(a.ids) & set(b.ids)) for b in sets] for a in sets]
@@ -91,15 +91,6 @@ def listed(value: Tensor) -> Figure | list[float]:
 def figure(value: float) -> Figure:
     """JSON has no nan."""
     return value if isfinite(value) else None
-
-
-def check_number(names: list[str]) -> None:
-    if len(names) > MOST_SPACES:
-        raise OverLimit(
-            f"one call compares at most {MOST_SPACES} spaces, got {len(names)}: send several",
-            limit=MOST_SPACES,
-            got=len(names),
-        )
 
 
 def check_measures(measures: list[str]) -> None:

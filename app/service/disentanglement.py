@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 import torch
 
-from app.errors import InvalidInput, OverLimit
+from app.errors import InvalidInput
+from app.service.inputs import check_most
 from app.service.spaces import NAMED, Spaces, check_known
 from models.comparison import sampled
 from models.disentanglement import Disentanglement, disentanglement
@@ -27,7 +28,7 @@ class Disentangled:
 
 def disentangle(spaces: Spaces, name: str, factors: Factors) -> Disentangled:
     """factors[name][anchor id] = value. OverLimit, NotFound, InvalidInput, TooFewAnchors."""
-    check_number(factors)
+    check_most(len(factors), MOST_FACTORS, "one call takes {} factors", "each doubles the conditions")
     anchors = spaces.anchors(name)
     ids = ids_of(factors)
     check_known(name, ids, set(anchors.ids))
@@ -49,12 +50,3 @@ def ids_of(factors: Factors) -> list[str]:
                 missing=missing[:NAMED],
             )
     return every
-
-
-def check_number(factors: Factors) -> None:
-    if len(factors) > MOST_FACTORS:
-        raise OverLimit(
-            f"one call takes at most {MOST_FACTORS} factors, got {len(factors)}: each doubles the conditions",
-            limit=MOST_FACTORS,
-            got=len(factors),
-        )

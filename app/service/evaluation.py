@@ -8,9 +8,10 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from anchors import AnchorSet
-from app.errors import InvalidInput, OverLimit
+from app.errors import InvalidInput
 from app.service.examples import Examples, Truth, places
 from app.service.heads import Heads
+from app.service.inputs import check_most
 from app.service.outputs import check_finite, check_size
 from app.service.routes import Route, pair_of
 from app.service.spaces import Spaces
@@ -216,12 +217,7 @@ def retention(figures: Mapping[str, Grades | None]) -> float | None:
 
 
 def check_number(items: int) -> None:
-    if items > MOST_ITEMS:
-        raise OverLimit(
-            f"an evaluation reads at most {MOST_ITEMS} items, got {items}: a sample says as much",
-            limit=MOST_ITEMS,
-            got=items,
-        )
+    check_most(items, MOST_ITEMS, "an evaluation reads {} items", "a sample says as much")
     if items < LEAST_ITEMS:
         raise InvalidInput(
             f"an evaluation needs at least {LEAST_ITEMS} items, got {items}", expected=LEAST_ITEMS, got=items

@@ -10,6 +10,7 @@ from threadpoolctl import threadpool_limits
 from app.errors import InvalidInput, OverLimit
 from app.service.examples import Examples, Truth, places
 from app.service.heads import Heads, HeadSpec
+from app.service.inputs import check_most
 from app.service.relative import RelativeCodes, RelativeSpec
 from app.store import Record
 from models.fitting import Classification, HeadReport, Regression, Task, fit_head
@@ -57,7 +58,7 @@ def task_of(truth: Truth) -> Task:
         labels = sorted(set(truth))
         if len(labels) < 2:
             raise InvalidInput(f"a classifier tells labels apart, got {labels} alone", expected=2, got=len(labels))
-        check_number("labels", len(labels))
+        check_most(len(labels), MOST_OUTPUTS, "a fit takes {} labels", "leave rare ones out")
         return Classification(places(truth, labels), len(labels))
     if truth.ndim > 2:
         raise InvalidInput(
@@ -66,7 +67,7 @@ def task_of(truth: Truth) -> Task:
             got=list(truth.shape[1:]),
         )
     values = truth.reshape(len(truth), -1)
-    check_number("values of an item", values.shape[1])
+    check_most(values.shape[1], MOST_OUTPUTS, "a fit takes {} values of an item", "fit several heads")
     return Regression(values)
 
 
@@ -79,8 +80,3 @@ def check_size(items: int, dim: int, outputs: int) -> None:
             limit=MOST_NUMBERS,
             got=numbers,
         )
-
-
-def check_number(what: str, number: int) -> None:
-    if number > MOST_OUTPUTS:
-        raise OverLimit(f"a fit takes at most {MOST_OUTPUTS} {what}, got {number}", limit=MOST_OUTPUTS, got=number)

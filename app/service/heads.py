@@ -9,6 +9,7 @@ import orjson
 
 from app.errors import Conflict, WrongDimension
 from app.onnx.head import OnnxHead
+from app.service.inputs import check_choice
 from app.service.relative import RelativeSpec, check_number
 from app.service.resources import Resources
 from app.service.spaces import Space, Spaces
@@ -87,8 +88,8 @@ class Heads(Resources):
 
     def made(self, spec: HeadSpec, parts: Parts) -> Head:
         """UnknownMethod, InvalidHead."""
-        check_choice("kind", spec.kind, self.kinds)
-        check_choice("activation", spec.activation, ACTIVATIONS)
+        check_choice("kind", spec.kind, self.kinds, UnknownMethod)
+        check_choice("activation", spec.activation, ACTIVATIONS, UnknownMethod)
         kind = self.kinds[spec.kind]
         check_parts(spec.kind, kind.parts, parts)
         return kind.of_parts(spec.activation, parts)
@@ -127,11 +128,6 @@ def answering_digest(head: Record) -> str:
     """Of all that its outputs depend on: the same tensors may make another network."""
     parts = {name: head.value[name] for name in ("kind", "activation", "parameters", "artifact")}
     return digest_of(orjson.dumps(parts, option=orjson.OPT_SORT_KEYS))
-
-
-def check_choice(name: str, value: str, known: Mapping[str, Any]) -> None:
-    if value not in known:
-        raise UnknownMethod(f"{name} must be one of {list(known)}, got {value!r}", expected=list(known), got=value)
 
 
 def check_parts(kind: str, known: Mapping[str, bool], parts: Parts) -> None:

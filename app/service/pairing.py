@@ -1,11 +1,11 @@
 """What a translator is fitted on: pairs of anchors, chosen, averaged or induced as it was asked."""
 
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import torch
 
 from anchors import (
     SELECTORS,
@@ -18,12 +18,14 @@ from anchors import (
     screen,
     select,
 )
+from anchors.arrays import Rows
 from anchors.errors import UnknownSelector
-from app.errors import InvalidInput
+from app.service.inputs import check_choice
+from models.aside import Aside
 from models.base import LEAST_ANCHORS
 from models.errors import TooFewAnchors
-
-logger = logging.getLogger("anchorage")
+from models.folds import LEAST_GALLERY, gallery_of
+from models.progress import Progress, silent
 
 PAIRINGS = ("ids", "bootstrap", "unpaired")
 PROTOTYPES = "prototypes"
@@ -69,21 +71,36 @@ class Side:
 
 @dataclass(frozen=True)
 class Paired:
-    """The pairs, and what is to be reported of them."""
+    """The pairs, what is to be reported of them, and those that a selection left out."""
 
     pairs: Pairs
     notes: Mapping[str, Any] = field(default_factory=dict)
+    unselected: Pairs | None = None
+
+    def aside(self, seed: int) -> Aside | None:
+        """The unselected, where they fill a gallery like those of a fit on all."""
+        if self.unselected is None:
+            return None
+        x, y = torch.from_numpy(self.unselected.source), torch.from_numpy(self.unselected.target)
+        size = gallery_of(len(self.pairs.ids) + len(x))
+        return Aside(x, y, size, seed) if LEAST_GALLERY <= size <= len(x) else None
 
 
-def paired(source: Side, target: Side, pairing: Pairing, selection: Selection | None) -> Paired:
+def paired(
+    source: Side, target: Side, pairing: Pairing, selection: Selection | None, progress: Progress = silent
+) -> Paired:
     """NoSharedAnchors, TooFewPoints, PairingRefused, UnknownSelector, InvalidCount; InvalidInput for a pairing."""
-    check_selector(selection)
-    pairs, notes = matched(source, target, pairing)
+    check_choice("pairing", pairing.method, PAIRINGS)
+    if selection:
+        check_choice("selector", selection.selector, CHOICES, UnknownSelector)
+    pairs, notes = matched(source, target, pairing, progress)
     kept, dropped = screen(pairs)
     check_left(kept, dropped)
     chosen = thinned(kept, selection)
     members = {"prototypes": len(chosen.ids)} if selection and selection.selector == PROTOTYPES else {}
-    return Paired(chosen, {"pairs": len(pairs.ids), "dropped": dropped, **notes, **members})
+    notes = {"pairs": len(pairs.ids), "dropped": dropped, **notes, **members}
+    left = left_by(selection, kept, chosen)
+    return Paired(chosen, notes if left is None else {**notes, "unselected": len(left.ids)}, left)
 
 
 def check_left(kept: Pairs, dropped: Mapping[str, str]) -> None:
@@ -99,20 +116,16 @@ def check_left(kept: Pairs, dropped: Mapping[str, str]) -> None:
         )
 
 
-def matched(source: Side, target: Side, pairing: Pairing) -> tuple[Pairs, dict[str, Any]]:
+def matched(source: Side, target: Side, pairing: Pairing, progress: Progress) -> tuple[Pairs, dict[str, Any]]:
     if pairing.method == "ids":
         return pair_by_ids(source.anchors, target.anchors), {}
     if pairing.method == "unpaired":
-        pairs, unpaired = pair_unpaired(source.everything(), target.everything(), progress=told)
+        pairs, unpaired = pair_unpaired(source.everything(), target.everything(), progress=progress)
         return pairs, {"unpaired": unpaired.to_dict()}
-    if pairing.method == "bootstrap":
-        seeds = pair_by_ids(source.anchors, target.anchors)
-        left, right = (side.everything().without(seeds.ids) for side in (source, target))
-        pairs, bootstrap = pair_by_bootstrap(seeds, left, right, progress=told)
-        return pairs, {"bootstrap": bootstrap.to_dict()}
-    raise InvalidInput(
-        f"pairing must be one of {list(PAIRINGS)}, got {pairing.method!r}", expected=PAIRINGS, got=pairing.method
-    )
+    seeds = pair_by_ids(source.anchors, target.anchors)
+    left, right = (side.everything().without(seeds.ids) for side in (source, target))
+    pairs, bootstrap = pair_by_bootstrap(seeds, left, right, progress=progress)
+    return pairs, {"bootstrap": bootstrap.to_dict()}
 
 
 def thinned(pairs: Pairs, selection: Selection | None) -> Pairs:
@@ -121,17 +134,15 @@ def thinned(pairs: Pairs, selection: Selection | None) -> Pairs:
     if selection.selector == PROTOTYPES:
         return prototypes(pairs, selection.count)
     rows = select(selection.selector, pairs.source, selection.count)
+    return at(pairs, rows)
+
+
+def left_by(selection: Selection | None, pairs: Pairs, chosen: Pairs) -> Pairs | None:
+    """Prototypes are made of all pairs, and leave none."""
+    if selection is None or selection.selector == PROTOTYPES:
+        return None
+    return at(pairs, np.flatnonzero(~np.isin(pairs.ids, chosen.ids)))
+
+
+def at(pairs: Pairs, rows: Rows) -> Pairs:
     return Pairs([pairs.ids[row] for row in rows], pairs.source[rows], pairs.target[rows])
-
-
-def check_selector(selection: Selection | None) -> None:
-    if selection and selection.selector not in CHOICES:
-        raise UnknownSelector(
-            f"selector must be one of {list(CHOICES)}, got {selection.selector!r}",
-            expected=CHOICES,
-            got=selection.selector,
-        )
-
-
-def told(stage: str, done: int, total: int) -> None:
-    logger.info("pairing: %s, %d of %d", stage, done, total)

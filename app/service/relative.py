@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from anchors import select
-from app.errors import OverLimit
+from app.service.inputs import check_most
 from app.service.outputs import check_finite, check_size
 from app.service.pairing import Selection
 from app.service.spaces import Space, Spaces, check_known, check_width
@@ -86,9 +86,4 @@ class RelativeCodes:
 
 
 def check_number(count: int) -> None:
-    if count > MOST_ANCHORS:
-        raise OverLimit(
-            f"relative codes have at most {MOST_ANCHORS} anchors, got {count}: name some, or a selector",
-            limit=MOST_ANCHORS,
-            got=count,
-        )
+    check_most(count, MOST_ANCHORS, "relative codes have {} anchors", "name some, or a selector")

@@ -13,6 +13,7 @@ from anchors import AnchorSet
 from anchors.errors import NoSharedAnchors
 from app.errors import InvalidInput, InvalidVectors, SameSpace, Unrelated
 from app.index import LONGEST, overlong
+from app.service.fits import Fit, Fits
 from app.service.heads import Heads, answering_digest
 from app.service.pairing import Paired, Pairing, Selection, Side, paired
 from app.service.paths import best_path, paths
@@ -85,7 +86,7 @@ class Translators(Resources):
 
     def __init__(self, store: Store, spaces: Spaces, heads: Heads) -> None:
         super().__init__(store, "translator")
-        self.spaces, self.heads = spaces, heads
+        self.spaces, self.heads, self.fits = spaces, heads, Fits()
         self._artifact = lru_cache(maxsize=ARTIFACTS)(lambda digest: Artifact.from_bytes(self.blob(digest)))
         self._ranking = Ranking(-1)
         self._first_use: dict[tuple[str, str], threading.Lock] = {}
@@ -285,9 +286,11 @@ class Translators(Resources):
             return None
         source = self._side(spec.source, spec.pairing.source_collection)
         target = self._side(spec.target, spec.pairing.target_collection)
-        chosen = paired(source, target, spec.pairing, spec.selection)
-        x, y = (torch.from_numpy(vectors) for vectors in (chosen.pairs.source, chosen.pairs.target))
-        done = estimate(x, y, spec.method, spec.objective, spec.options, spec.seed, agreeing)
+        with self.fits.running(Fit(name, spec.source, spec.target)) as progress:
+            chosen = paired(source, target, spec.pairing, spec.selection, progress)
+            x, y = (torch.from_numpy(vectors) for vectors in (chosen.pairs.source, chosen.pairs.target))
+            settings = spec.method, spec.objective, spec.options, spec.seed, agreeing
+            done = estimate(x, y, *settings, progress=progress, aside=chosen.aside(spec.seed))
         artifact = Artifact(done.method.map_, done.score, done.confidence, done.calibration).to_bytes()
         digest = digest_of(artifact)
         report = FittedReport.of(done.report, chosen)

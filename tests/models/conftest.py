@@ -3,6 +3,19 @@
 import pytest
 import torch
 
+KINDS = ("rotation", "scale", "shift", "order", "invertible")  # of change; order is that of the dimensions
+INVARIANCES = {  # what a similarity does not see; a shift too, once it is centred
+    "cosine": {"rotation", "scale", "order"},
+    "angular": {"rotation", "scale", "order"},
+    "euclidean": {"rotation", "shift", "order"},
+    "l1": {"shift", "order"},
+    "linf": {"shift", "order"},
+    "inner": {"rotation", "order"},
+    "mahalanobis": {"rotation", "scale", "shift", "order"},
+    "geodesic": {"rotation", "shift", "order"},
+    "basis": {"rotation", "scale", "order", "invertible"},
+}
+
 
 @pytest.fixture
 def change(normal):

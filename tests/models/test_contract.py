@@ -5,6 +5,7 @@ from math import inf, nan, nextafter
 import pytest
 import torch
 
+from models import residual
 from models.base import LinearMethod
 from models.errors import DimensionMismatch, InvalidOption, NotFitted, TooFewAnchors, UnknownMethod
 from models.folds import Folds
@@ -22,6 +23,12 @@ every_linear = pytest.mark.parametrize("name", LINEAR)
 every_orderless = pytest.mark.parametrize("name", ORDERLESS)
 every_option = pytest.mark.parametrize(("name", "option"), OPTIONS)
 both_shapes = pytest.mark.parametrize("shape", [(40, 6), (12, 20)], ids=["n>d", "n<d"])
+
+
+@pytest.fixture(autouse=True)
+def few_steps(monkeypatch):
+    """A promise holds however long a network is trained; what the whole training gives is in its own tests."""
+    monkeypatch.setattr(residual, "STEPS", 100)
 
 
 def fitted(name, x, y):

@@ -4,6 +4,7 @@ import pytest
 import torch
 
 from models.folds import EVALUATED, MOST_REPEATS, SAMPLED, Folds, row_space
+from models.identity import Identity
 from models.moments import Moments
 
 every_n = pytest.mark.parametrize("n", [2, 3, 4, 5, 9, 10, 11, 57, 300])
@@ -178,3 +179,25 @@ def test_the_row_space_of_repeated_rows_still_holds_them(normal):
     x = normal(2, 9)[[0, 1, 0, 1, 1]]
     codes, basis = row_space(x)
     torch.testing.assert_close(codes @ basis.T, x, atol=1e-12, rtol=1e-12)
+
+
+class Counting(Identity):
+    """How often it was fitted."""
+
+    fits = 0
+
+    def fit(self, x, y):
+        self.fits += 1
+        return super().fit(x, y)
+
+
+def test_a_trial_is_fitted_once_while_it_is_among_the_last(folds):
+    made = folds(40)
+    one, other = Counting(), Counting()
+    trials = [one.trial(made, fold) for fold in range(made.count)]
+    assert all(one.trial(made, fold) is trial for fold, trial in enumerate(trials))
+    assert one.fits == len(made.trials) == made.count
+    other.trial(made, 0)
+    assert one.trial(made, made.count - 1) is trials[-1]
+    assert one.trial(made, 0) is not trials[0]
+    assert (one.fits, other.fits, len(made.trials)) == (made.count + 1, 1, made.count)

@@ -7,7 +7,7 @@ from torch.nn.functional import cosine_similarity
 
 from models.errors import DimensionMismatch
 from models.inverse_relative import PENALTIES, InverseRelative, Normalized, fitted_scale, pruned
-from models.similarities import unit
+from models.lengths import unit
 
 SETTINGS = {
     "default": {},

@@ -8,7 +8,9 @@ import torch
 from scipy.spatial.distance import cdist
 from sklearn.metrics.pairwise import cosine_similarity
 
-from models.similarities import NEIGHBOURS, SHRINKAGE, SIMILARITIES, from_mean, shortest_paths, unit, whitening_of
+from models.lengths import unit
+from models.similarities import NEIGHBOURS, SHRINKAGE, SIMILARITIES, from_mean, shortest_paths, whitening_of
+from tests.models.conftest import INVARIANCES, KINDS
 
 DISTANCES = [name for name, similarity in SIMILARITIES.items() if not similarity.higher_is_alike]
 SHAPES = [(40, 6), (12, 20), (5, 1), (1, 4), (1, 1), (2, 3)]  # k, d
@@ -24,19 +26,6 @@ def codes(name, x, anchors):
 
 # What a similarity sees
 
-KINDS = ["rotation", "scale", "shift", "order", "invertible"]  # of change
-INVARIANCES = {  # a rotation, a scale, a shift, another order of the dimensions, an invertible map
-    "cosine": (True, True, False, True, False),
-    "angular": (True, True, False, True, False),
-    "euclidean": (True, False, True, True, False),
-    "l1": (False, False, True, True, False),
-    "linf": (False, False, True, True, False),
-    "inner": (True, False, False, True, False),
-    "mahalanobis": (True, True, True, True, False),
-    "geodesic": (True, False, True, True, False),
-    "basis": (True, True, False, True, True),
-}
-
 
 def test_every_similarity_says_what_it_sees():
     assert list(INVARIANCES) == list(SIMILARITIES)
@@ -47,7 +36,7 @@ def test_every_similarity_says_what_it_sees():
 def test_a_similarity_sees_what_it_should_and_nothing_else(name, kind, change, normal):
     x, anchors, changed = normal(30, 6), normal(20, 6), change(kind, 6)
     before, after = codes(name, x, anchors), codes(name, changed(x), changed(anchors))
-    if INVARIANCES[name][KINDS.index(kind)]:
+    if kind in INVARIANCES[name]:
         torch.testing.assert_close(after, before)
     else:
         assert (after - before).abs().amax() > 1e-3

@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, Field, JsonValue, model_validator
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from anchors import SELECTORS
 from app.api.schemas.base import In, Name, ResourceOut, Vectors
@@ -111,6 +111,28 @@ class TranslatorPage(BaseModel):
 
     translators: list[TranslatorOut]
     cursor: str | None
+
+
+class FitOut(BaseModel):
+    """A fit that is running: `done` of `total` steps of its `stage`, `seconds` after it began."""
+
+    model_config = ConfigDict(from_attributes=True)
+
+    translator: str
+    source: str
+    target: str
+    stage: Annotated[
+        str, Field(examples=["anchors", "left-out seeds", "induce", "restarts", "candidates", "report"])
+    ]
+    done: int
+    total: int
+    seconds: float
+
+
+class FitsOut(BaseModel):
+    """The oldest first."""
+
+    fits: list[FitOut]
 
 
 class TranslateOut(BaseModel):

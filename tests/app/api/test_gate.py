@@ -20,6 +20,7 @@ READS = [
     ("GET", "/v1/spaces/s", None),
     ("GET", "/v1/spaces/s/anchors", None),
     ("GET", "/v1/translators", None),
+    ("GET", "/v1/fits", None),
     ("GET", "/v1/collections/c", None),
     ("GET", "/v1/info", None),
     ("POST", "/v1/translate", {"source": "s", "target": "u", "vectors": [[1, 2]]}),

@@ -59,6 +59,7 @@ def test_every_route_of_the_design_is_there():
         "GET /v1/translators",
         "GET /v1/translators/{translator}",
         "DELETE /v1/translators/{translator}",
+        "GET /v1/fits",
         "POST /v1/translate",
         "PUT /v1/heads/{head}",
         "GET /v1/heads",

@@ -55,6 +55,13 @@ def test_without_a_selection_all_anchors_are_fitted_on(spaces):
     assert body["anchor_versions"] == {"source": 1, "target": 1}
 
 
+@pytest.mark.parametrize(("count", "left", "judging"), [(20, 20, 16), (33, 7, 33), (40, 0, 40)])
+def test_pairs_that_are_left_judge_the_fit_where_they_fill_a_gallery(spaces, count, left, judging):
+    report = put(spaces, anchors={"selector": "uniform", "count": count}).json()["report"]
+    assert (report["pairing"]["unselected"], report["held_out"]) == (left, judging)
+    assert report["gallery"] == (8 if left >= 8 else count // 5)
+
+
 def test_prototypes_are_counted(spaces):
     report = put(spaces, anchors={"selector": PROTOTYPES, "count": 20}).json()["report"]
     assert report["pairing"]["prototypes"] == 20

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from models import residual
 from models.objectives import Retrieval
 from models.registry import METHODS
 
@@ -16,8 +17,9 @@ def put(client, name="t", **fields):
 
 
 @pytest.fixture
-def square(client, data):
-    """The client, with two spaces of one dimension: every method can go from x to y."""
+def square(client, data, monkeypatch):
+    """The client, with two spaces of 4 dimensions: all methods go from x to y. A network is trained a little."""
+    monkeypatch.setattr(residual, "STEPS", 100)
     for name, turn in (("x", np.eye(4)), ("y", np.roll(np.eye(4), 1, axis=0))):
         anchors = {"ids": data.ids, "vectors": (data.a @ turn).tolist()}
         client.put(f"/v1/spaces/{name}", json={"dim": 4, "anchors": anchors})

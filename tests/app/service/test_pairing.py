@@ -87,7 +87,7 @@ def test_nothing_shared_is_refused(sides):
 def test_an_unknown_pairing_is_refused_with_the_choices(sides):
     with pytest.raises(InvalidInput) as caught:
         paired(*sides, Pairing("magic"), None)
-    assert (caught.value.facts["expected"], caught.value.facts["got"]) == (PAIRINGS, "magic")
+    assert (caught.value.facts["expected"], caught.value.facts["got"]) == ([*PAIRINGS], "magic")
 
 
 # Which of them
