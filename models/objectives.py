@@ -43,7 +43,7 @@ class Retrieval(Objective):
 
     name = "retrieval"
     by_score = True
-    passed_over = frozenset({"reduced_rank", "ridge_procrustes"})  # `whitened` is as good: see benchmarks/quality
+    passed_over = frozenset({"reduced_rank", "ridge_procrustes", "kernel_ridge"})  # `whitened` is as good
 
     def of(self, trial: Trial, similarity: Tensor, folds: Folds) -> Tensor:  # noqa: ARG002
         return surprises(similarity)
