@@ -58,8 +58,8 @@ class Tried:
 
     @property
     def kind(self) -> int:
-        """0 the target mean, 1 identity, 2 what learned from the anchors."""
-        return ["mean", "identity", self.method.name].index(self.method.name)
+        """0 the target mean, 1 identity, 2 what learned from the anchors, 3 if it may bend."""
+        return ["mean", "identity", self.method.name].index(self.method.name) + self.method.curved
 
 
 @dataclass(frozen=True)
@@ -253,7 +253,7 @@ def best_scored(method: Method, folds: Folds) -> Tried:
 
 
 def chosen(tried: list[Tried], rows: Tensor | slice = slice(None)) -> int:
-    """The simplest kind within one standard error of the best: target mean, identity, or what learned.
+    """The simplest kind within one standard error of the best: target mean, identity, what learned, what may bend.
 
     Of what learned, the best; a simpler method only if what it loses is negligible beside what the best gains.
     """

@@ -49,6 +49,7 @@ class KernelRidge(Method):
     """Gaussian kernel ridge regression."""
 
     name: ClassVar[str] = "kernel_ridge"
+    curved: ClassVar[bool] = True
     options: ClassVar[Mapping[str, Option]] = {
         "width": Option(4.0, 0.01, 1e3, "of the kernel, in mean squared distances of two anchors"),
         "penalty": Option(0.02, 1e-6, 1e3, "λ as a share of the mean eigenvalue of the centred kernel"),

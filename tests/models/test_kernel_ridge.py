@@ -7,6 +7,7 @@ from sklearn.kernel_ridge import KernelRidge as Sklearn
 from sklearn.metrics import pairwise_distances
 from sklearn.preprocessing import KernelCenterer
 
+from models.estimate import estimate
 from models.kernel_ridge import PENALTIES, WIDTHS, KernelMap, KernelRidge
 from models.ridge import Ridge
 
@@ -105,3 +106,13 @@ def test_the_map_is_the_formula_of_numpy(normal):
     squared = pairwise_distances(0.3 * (x - mean).numpy(), anchors.numpy(), metric="sqeuclidean")
     expected = np.expm1(-squared) @ weight.numpy() + bias.numpy()
     torch.testing.assert_close(made(x), torch.from_numpy(expected))
+
+
+@pytest.mark.parametrize("bend", [0.0, 2.0])
+def test_auto_bends_only_what_is_bent(bend, normal):
+    """Where nothing bends, a straight map is as good, and served by one product."""
+    x = normal(200, 4)
+    y = x @ normal(4, 5) + bend * torch.tanh(2 * x @ normal(4, 5)) + 0.3 * normal(200, 5)
+    report = estimate(x, y, objective="reconstruction").report
+    assert (report.method == "kernel_ridge") is (bend > 0)
+    assert "kernel_ridge" in {candidate.method for candidate in report.candidates}
