@@ -83,6 +83,7 @@ class Method(ABC):
 
     name: ClassVar[str]
     options: ClassVar[Mapping[str, Option]] = {}
+    curved: ClassVar[bool] = False  # whether its maps are more than affine, and so must show that they are better
     map_: Map
     rank_: int  # directions of the source that the anchors let it translate
 

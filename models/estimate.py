@@ -2,7 +2,7 @@
 
 Candidates, a method's variant with a score each, are cross-validated on the anchors by the loss of the caller's
 objective. The simplest kind within one standard error of the best wins (Breiman et al. 1984, "Classification and
-Regression Trees", 3.4.3), the error being that of the paired difference; of the last kind, the best. The quality
+Regression Trees", 3.4.3), the error being that of the paired difference; of one kind, the best. The quality
 of a fold is taken from the candidate that the *other* rows choose, so the figures are not flattered by the choice.
 """
 
@@ -61,8 +61,8 @@ class Tried:
 
     @property
     def kind(self) -> int:
-        """Its place in KINDS, or after them."""
-        return [*KINDS, self.method.name].index(self.method.name)
+        """Its place in KINDS, or after them; what may bend last."""
+        return [*KINDS, self.method.name].index(self.method.name) + self.method.curved
 
 
 @dataclass(frozen=True)
@@ -265,9 +265,9 @@ def best_scored(method: Method, folds: Folds) -> Tried:
 
 
 def chosen(tried: list[Tried], rows: Tensor | slice = slice(None)) -> int:
-    """The simplest kind within one standard error of the best: one of KINDS, or the rest.
+    """The simplest kind within one standard error of the best: one of KINDS, an affine map, or what may bend.
 
-    Of the rest, the best; a simpler method only if what it loses is negligible beside what the best gains.
+    Of that kind, the best; a simpler method only if what it loses is negligible beside what the best gains.
     """
     losses = torch.stack([coldest(candidate.losses[rows]) for candidate in tried])  # (candidates, m)
     means = losses.mean(1)

@@ -8,6 +8,7 @@ from models.base import Method
 from models.errors import InvalidOption, UnknownMethod
 from models.identity import Identity
 from models.inverse_relative import InverseRelative, Normalized
+from models.kernel_ridge import KernelMap, KernelRidge
 from models.latentis import LatentisAffine, LatentisLinear, LatentisLOrtho, LatentisOrtho
 from models.low_rank import LowRank
 from models.maps import Map
@@ -37,11 +38,12 @@ METHODS: Mapping[str, type[Method]] = {
         InverseRelative,
         LatentisLinear,
         LatentisAffine,
+        KernelRidge,
         Residual,
     )
 }
 
-MAPS: Mapping[str, type[Map]] = {kind.kind: kind for kind in (Affine, Normalized, ResidualMap)}
+MAPS: Mapping[str, type[Map]] = {kind.kind: kind for kind in (Affine, Normalized, KernelMap, ResidualMap)}
 
 
 def candidates(name: str, options: Mapping[str, Any]) -> list[Method]:

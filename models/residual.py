@@ -59,6 +59,7 @@ class Residual(Method):
     """Ridge plus one hidden layer with early stopping: for spaces that many pairs join in a curved way."""
 
     name: ClassVar[str] = "residual"
+    curved: ClassVar[bool] = True
     options: ClassVar[Mapping[str, Option]] = {
         "penalty": Option(
             1e-3, 1e-8, 1e3, "λ of the ridge, as a share of the largest eigenvalue of its source scatter"

@@ -8,12 +8,18 @@ from app.api.bodies import ALL, Answers, Body, Reply, answers, problems
 from app.api.deps import Cursor, IfMatch, Limit, NamePath, ServicesDep, tagged
 from app.api.schemas.examples import EvaluateIn, EvaluationOut, FitIn
 from app.api.schemas.heads import HeadIn, HeadOut, HeadPage, StitchIn, StitchOut
+from app.service import Services
 from app.service.examples import examples
 from app.service.relative import RelativeSpec
+from app.store import Record
 
 router = APIRouter(prefix="/v1", tags=["heads"])
 head_body, stitch_body = Body(HeadIn), Body(StitchIn, ALL)
 fit_body, evaluate_body = Body(FitIn), Body(EvaluateIn)
+
+
+def shown(head: Record, services: Services) -> HeadOut:
+    return HeadOut.of(head, evaluations=services.heads.evaluations(head))
 
 
 @router.put(
@@ -30,20 +36,20 @@ def put_head(
 ) -> HeadOut:
     """Create or replace a head: a decoder of the vectors of a space."""
     record, created = services.heads.put(head, body.spec(), body.parts(), if_match)
-    return tagged(HeadOut.of(record), response, created)
+    return tagged(shown(record, services), response, created)
 
 
 @router.get("/heads", responses=problems())
 def list_heads(services: ServicesDep, cursor: Cursor = "", limit: Limit = 100) -> HeadPage:
     """Heads by name."""
     records, following = services.heads.page(cursor, limit)
-    return HeadPage(heads=[HeadOut.of(record) for record in records], cursor=following)
+    return HeadPage(heads=[shown(record, services) for record in records], cursor=following)
 
 
 @router.get("/heads/{head}", responses=problems(404))
 def get_head(head: NamePath, services: ServicesDep, response: Response) -> HeadOut:
     """One head."""
-    return tagged(HeadOut.of(services.heads.get(head)), response)
+    return tagged(shown(services.heads.get(head), services), response)
 
 
 @router.delete("/heads/{head}", status_code=204, responses=problems(404, 409, 412))
@@ -71,7 +77,7 @@ def fit_head(
         anchors = services.codes.chosen(body.space, body.relative.choice())
         relative = RelativeSpec(anchors, body.relative.parameters())
     record, created = services.fitting.fit(head, items, relative, if_match)
-    return tagged(HeadOut.of(record), response, created)
+    return tagged(shown(record, services), response, created)
 
 
 @router.post(
@@ -82,7 +88,7 @@ def fit_head(
 def evaluate_head(
     head: NamePath, body: Annotated[EvaluateIn, Depends(evaluate_body)], services: ServicesDep
 ) -> EvaluationOut:
-    """How good a head is on labelled vectors of any space; the last figures of each are kept with the head."""
+    """How good a head is on labelled vectors of any space; the last figures of each are shown with the head."""
     items = examples(services.spaces, body.source, body.truth(), body.named or body.ids, body.vectors)
     return EvaluationOut(**vars(services.evaluations.evaluate(head, items, body.translator)))
 

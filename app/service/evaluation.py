@@ -7,9 +7,8 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
-from anchors import AnchorSet
 from app.errors import InvalidInput
-from app.service.examples import Examples, Truth, places
+from app.service.examples import Examples, Truth, known_as, marks, places
 from app.service.heads import Heads
 from app.service.inputs import check_most
 from app.service.outputs import check_finite, check_size
@@ -48,7 +47,7 @@ class Evaluation:
 
 
 class Evaluations:
-    """Of heads; the last one of every space is kept with the head."""
+    """Of heads; the last one of every space is kept beside the head."""
 
     def __init__(self, spaces: Spaces, heads: Heads, translators: Translators, stitching: Stitching) -> None:
         self.spaces, self.heads, self.translators, self.stitching = spaces, heads, translators, stitching
@@ -56,12 +55,13 @@ class Evaluations:
     def evaluate(self, name: str, of: Examples, translator: str | None) -> Evaluation:
         """NotFound, InvalidInput, OverLimit, Conflict, and what `Stitching.stitch` raises."""
         check_number(len(of))
-        record, head = self.heads.loaded(name)
+        record, head, seen = self.heads.steady(name, lambda r: (r, self.heads.of(r), self.heads.seen(r)))
         check_size((len(of), *head.shape), self.stitching.max_outputs)
         grade = grading(record, of.truth)
         route = self.stitching.route(of.space, record, translator)
         known = known_as(of, self.spaces.anchors(of.space))
         crossed = self._crossed(route, known) if route else {}
+        fitted_on = sum(not seen.isdisjoint(item) for item in marks(of, known))
         figures = {
             "native": self._native(record, head, of, grade),
             "stitched": grade(self._stitched(head, of, route, known, crossed)) if route else None,
@@ -75,7 +75,7 @@ class Evaluations:
             retention=retention(figures),
             path=[step.name for step in route.steps] if route else [],
             cross_fitted=sum(id_ in crossed for id_ in known),
-            warnings=[*self._warnings(record, of, route, known, crossed)],
+            warnings=[*self._warnings(record, of, route, known, crossed, fitted_on)],
             at=now(),
         )
         self.heads.keep(record, of.space, asdict(evaluation))
@@ -137,11 +137,12 @@ class Evaluations:
         route: Route | None,
         known: list[str | None],
         crossed: Mapping[str | None, Map],
+        fitted_on: int,
     ) -> list[str]:
         """What a reader of the figures should not overlook."""
         home = self._home(record)
-        fitted_on = set().union(*(self._shared(step) for step in route.steps)) if route else set()
-        leaked = sum(id_ in fitted_on and id_ not in crossed for id_ in known)
+        shared = set().union(*(self._shared(step) for step in route.steps)) if route else set()
+        leaked = sum(id_ in shared and id_ not in crossed for id_ in known)
         codes = set((record.value["relative"] or {"anchors": []})["anchors"])
         described = sum(id_ in codes for id_ in known)
         findings = {
@@ -149,9 +150,8 @@ class Evaluations:
             f"{leaked} of the {len(of)} items are anchors that the translation was fitted on, which flatters it: "
             "give vectors of other items": leaked > 0,
             f"{described} of the {len(of)} items are anchors of the head's relative codes": described > 0,
-            "the head was fitted here and may have seen these items: `fit` has its held-out figures": (
-                record.value["fit"] is not None and any(id_ is not None for id_ in known)
-            ),
+            f"{fitted_on} of the {len(of)} items are among those that the head was fitted on, which flatters it: "
+            "`fit` has its held-out figures": fitted_on > 0,
             f"no native figures: there is no space {home_of(record)!r} any more": home != home_of(record),
             f"no native figures: {home!r} does not have all of the items": (
                 home not in (None, of.space) and of.ids is not None and self._missing(str(home), of) > 0
@@ -166,16 +166,6 @@ def home_of(record: Record) -> str | None:
     """The space that a head is of; of a relative one that it was fitted in, if it was fitted here."""
     home: str | None = record.value["space"] or (record.value["fit"] or {}).get("space")
     return home
-
-
-def known_as(of: Examples, anchors: AnchorSet) -> list[str | None]:
-    """The id of every item: that of an anchor, or else of the anchor that is the same vector, or else its own."""
-    rows = [vector.tobytes() for vector in of.vectors]
-    wanted, names = set(rows), set(anchors.ids)
-    vectors = zip(anchors.ids, anchors.vectors, strict=True)
-    same = {data: id_ for id_, vector in vectors if (data := vector.tobytes()) in wanted}
-    ids: list[str | None] = [*of.ids] if of.ids else [None] * len(of)
-    return [id_ if id_ in names else same.get(row, id_) for id_, row in zip(ids, rows, strict=True)]
 
 
 def grading(record: Record, truth: Truth) -> Grade:

@@ -1,13 +1,18 @@
 """Items with what is true of them: a label each, or values."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from hashlib import blake2b
 
 import torch
 from torch import Tensor
 
+from anchors import AnchorSet
 from app.errors import InvalidInput
 from app.service.spaces import NAMED, Space, Spaces, check_known, check_width
 from app.store.rows import Vectors
+
+MARK = 16  # bytes of a digest that an item is known again by
 
 Truth = list[str] | Tensor  # labels (n), or values (n, ...)
 
@@ -33,6 +38,27 @@ def examples(spaces: Spaces, space: str, truth: Truth, ids: list[str] | None, ve
         vectors = anchors.rows(ids)
     check_width(space, Space.of(spaces.get(space)), vectors)
     return Examples(space, vectors, truth, ids)
+
+
+def known_as(of: Examples, anchors: AnchorSet) -> list[str | None]:
+    """The id of every item: that of an anchor, or else of the anchor that is the same vector, or else its own."""
+    rows = [vector.tobytes() for vector in of.vectors]
+    wanted, names = set(rows), set(anchors.ids)
+    vectors = zip(anchors.ids, anchors.vectors, strict=True)
+    same = {data: id_ for id_, vector in vectors if (data := vector.tobytes()) in wanted}
+    ids: list[str | None] = [*of.ids] if of.ids else [None] * len(of)
+    return [id_ if id_ in names else same.get(row, id_) for id_, row in zip(ids, rows, strict=True)]
+
+
+def marks(of: Examples, ids: Sequence[str | None]) -> list[set[bytes]]:
+    """Of every item: of its vector, and of its id if it has one."""
+    vectors = (mark(b"vector", vector.tobytes()) for vector in of.vectors)
+    names = ({mark(b"id", id_.encode())} if id_ is not None else set() for id_ in ids)
+    return [{vector, *name} for vector, name in zip(vectors, names, strict=True)]
+
+
+def mark(kind: bytes, data: bytes) -> bytes:
+    return blake2b(data, digest_size=MARK, person=kind).digest()
 
 
 def places(truth: list[str], labels: list[str]) -> Tensor:

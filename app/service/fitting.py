@@ -8,7 +8,7 @@ import torch
 from threadpoolctl import threadpool_limits
 
 from app.errors import InvalidInput, OverLimit
-from app.service.examples import Examples, Truth, places
+from app.service.examples import Examples, Truth, known_as, marks, places
 from app.service.heads import Heads, HeadSpec
 from app.service.inputs import check_most
 from app.service.relative import RelativeCodes, RelativeSpec
@@ -49,7 +49,8 @@ class Fitting:
         with self._turn, threadpool_limits(1, "blas"):
             head, report = fit_head(x, task)
         spec = HeadSpec(LinearHead.kind, None if relative else of.space, relative, head.activation, labels)
-        return self.heads.put_made(name, spec, head, if_match, Fit(of.space, report).to_value())
+        seen = set().union(*marks(of, known_as(of, self.codes.spaces.anchors(of.space))))
+        return self.heads.put_made(name, spec, head, if_match, Fit(of.space, report).to_value(), seen)
 
 
 def task_of(truth: Truth) -> Task:

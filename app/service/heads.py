@@ -1,6 +1,6 @@
 """Heads: decoders of the vectors of one space, or of relative codes that every space has."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Any
@@ -9,6 +9,7 @@ import orjson
 
 from app.errors import Conflict, WrongDimension
 from app.onnx.head import OnnxHead
+from app.service.examples import MARK
 from app.service.inputs import check_choice
 from app.service.relative import RelativeSpec, check_number
 from app.service.resources import Resources
@@ -36,11 +37,15 @@ class HeadSpec:
 
 
 class Heads(Resources):
-    """Each rests on its space, if it has one. What it is made of lies in one blob, in the form of its kind."""
+    """Each rests on its space, if it has one. What it is made of lies in one blob, in the form of its kind.
+
+    Another has the marks of the items that it was fitted on. Its evaluations lie beside it: they do not change it.
+    """
 
     def __init__(self, store: Store, spaces: Spaces, kinds: Mapping[str, HeadKind]) -> None:
         super().__init__(store, "head")
         self.spaces, self.kinds = spaces, kinds
+        self._evaluations = Resources(store, "evaluations")
         self._cached = lru_cache(maxsize=LOADED)(self._read)
 
     def put(self, name: str, spec: HeadSpec, parts: Parts, if_match: str | None) -> tuple[Record, bool]:
@@ -48,13 +53,22 @@ class Heads(Resources):
         return self.put_made(name, spec, self.made(spec, parts), if_match)
 
     def put_made(
-        self, name: str, spec: HeadSpec, head: Head, if_match: str | None, fit: Mapping[str, Any] | None = None
+        self,
+        name: str,
+        spec: HeadSpec,
+        head: Head,
+        if_match: str | None,
+        fit: Mapping[str, Any] | None = None,
+        seen: Set[bytes] = frozenset(),
     ) -> tuple[Record, bool]:
-        """`fit` tells of one that was fitted here. NotFound, InvalidHead, InvalidOption, WrongDimension, InUse."""
+        """`fit` tells of one that was fitted here, `seen` are the marks of the items that it was fitted on.
+
+        NotFound, InvalidHead, InvalidOption, WrongDimension, InUse.
+        """
         check_labels(spec.labels, head)
         if spec.relative:
             check_codes(spec.relative, head)
-        data = head.to_bytes()
+        data, marks = head.to_bytes(), b"".join(sorted(seen))
         value = {
             **asdict(spec),
             "dim": head.dim,
@@ -62,29 +76,37 @@ class Heads(Resources):
             "parameters": head.parameters(),
             "artifact": digest_of(data),
             "fit": fit,
+            "seen": digest_of(marks),
         }
 
         def change(current: Record | None) -> Write | None:
-            if current and value.items() <= current.value.items():
+            if current and current.value == value:
                 return None
             moves = current is not None and current.value["space"] != spec.space
-            write = self._write(name, current, {**value, "evaluations": {}})
-            return replace(write, alone=moves, blobs={digest_of(data): data})
+            write = self._write(name, current, value)
+            return replace(write, alone=moves, blobs={digest_of(part): part for part in (data, marks)})
 
         return self.change(name, if_match, change)
 
-    def keep(self, evaluated: Record, space: str, evaluation: Mapping[str, Any]) -> Record:
-        """With the head, in place of an earlier one of the same space. NotFound; Conflict if it was replaced."""
+    def delete(self, name: str, if_match: str | None) -> None:
+        super().delete(name, if_match)
+        if self._evaluations.find(name):
+            self._evaluations.delete(name, None)
 
-        def change(current: Record | None) -> Write | None:
-            if current is None:
-                raise self.not_found(evaluated.name)
-            if {**current.value, "evaluations": {}} != {**evaluated.value, "evaluations": {}}:
-                raise Conflict(f"head {evaluated.name!r} was replaced while it was evaluated: try again")
-            evaluations = {**current.value["evaluations"], space: evaluation}
-            return self._write(current.name, current, {**current.value, "evaluations": evaluations})
+    def keep(self, head: Record, space: str, evaluation: Mapping[str, Any]) -> None:
+        """In place of an earlier one of the same space. NotFound; Conflict if the head was replaced."""
 
-        return self.change(evaluated.name, None, change)[0]
+        def change(current: Record | None) -> Write:
+            if self.get(head.name).position != head.position:
+                raise Conflict(f"head {head.name!r} was replaced while it was evaluated: try again")
+            value = {"head": head.position, "last": {**last_of(current, head), space: evaluation}}
+            return Write("evaluations", head.name, current.position if current else 0, value)
+
+        self._evaluations.change(head.name, None, change)
+
+    def evaluations(self, head: Record) -> dict[str, Any]:
+        """The last one of each space."""
+        return last_of(self._evaluations.find(head.name), head)
 
     def made(self, spec: HeadSpec, parts: Parts) -> Head:
         """UnknownMethod, InvalidHead."""
@@ -105,6 +127,11 @@ class Heads(Resources):
             value["kind"], value["activation"], value["artifact"], orjson.dumps(value["parameters"])
         )
 
+    def seen(self, record: Record) -> set[bytes]:
+        """Marks of the items that it was fitted on. CorruptStore if it was replaced meanwhile."""
+        marks = self.blob(record.value["seen"])
+        return {marks[start : start + MARK] for start in range(0, len(marks), MARK)}
+
     def _read(self, kind: str, activation: str, digest: str, parameters: bytes) -> Head:
         return self.kinds[kind].of_bytes(self.blob(digest), activation, orjson.loads(parameters))
 
@@ -120,8 +147,16 @@ class Heads(Resources):
             value,
             rests_on=tuple((space.kind, space.name) for space in on),
             born={(space.kind, space.name): space.created_at for space in on},
-            refers=frozenset([value["artifact"]]),
+            refers=frozenset([value["artifact"], value["seen"]]),
         )
+
+
+def last_of(evaluations: Record | None, head: Record) -> dict[str, Any]:
+    """By space; none of what a head of this name was before."""
+    if evaluations is None or evaluations.value["head"] != head.position:
+        return {}
+    last: dict[str, Any] = evaluations.value["last"]
+    return last
 
 
 def answering_digest(head: Record) -> str:

@@ -33,8 +33,12 @@ class Service:
     def classifier(self) -> str:
         return self._name(self.task.target, "classifier")
 
+    @property
+    def probe(self) -> str:
+        return self._name(self.task.source, "probe")
+
     def relative(self, codes: str) -> str:
-        return self._name(self.task.target, codes.replace(" ", "-"))
+        return self._name(self.task.target, "relative-" + codes.replace(", ", "-").replace(" ", "-"))
 
     def put_spaces(self, shared: np.ndarray, x: np.ndarray, rows: np.ndarray, y: np.ndarray) -> None:
         """Rows of the file are the ids."""
@@ -51,16 +55,15 @@ class Service:
         self._put(head, kind="onnx", space=self.target, model=b64encode(model).decode())
         return head
 
-    def fit_relative(
-        self, name: str, codes: dict[str, Any], anchors: np.ndarray, rows: np.ndarray, labels: np.ndarray
-    ) -> None:
-        """Once for all sources."""
-        path = f"/v1/heads/{self.relative(name)}"
-        if self.client.http.get(path).is_success:
-            return
-        known = {str(row): str(label) for row, label in zip(rows, labels, strict=True)}
-        relative = {**codes, "anchors": ids(anchors)}
-        self.client.ask("POST", f"{path}/fit", space=self.target, relative=relative, labels=known)
+    def fit(self, head: str, space: str, labels: dict[str, str], **more: Any) -> str:
+        """On labels by anchor id, once for all pairs."""
+        if not self.client.http.get(f"/v1/heads/{head}").is_success:
+            self.client.ask("POST", f"/v1/heads/{head}/fit", space=space, labels=labels, **more)
+        return head
+
+    def evaluate(self, head: str, **items: Any) -> Any:
+        """On items of the source."""
+        return self.client.ask("POST", f"/v1/heads/{head}/evaluate", source=self.source, **items)
 
     def translator(self, objective: str, head: str) -> str:
         """Fitted by `auto`; for the objective "head", so that this one agrees."""

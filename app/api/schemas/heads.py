@@ -71,7 +71,7 @@ class StitchIn(In):
 class HeadOut(ResourceOut):
     """`shape` is that of the output for one vector. `fit` tells of a head that was fitted here.
 
-    `evaluations` has the last one of each space.
+    `evaluations` has the last one of each space; they leave its version as it is.
     """
 
     kind: str

@@ -58,7 +58,8 @@ def test_a_head_survives_its_service(services, store):
 
 def test_an_evaluation_survives_its_service(services, store):
     done = services.evaluations.evaluate("h", labelled(services, "b"), None)
-    kept = over(store).heads.get("h").value["evaluations"]["b"]
+    heads = over(store).heads
+    kept = heads.evaluations(heads.get("h"))["b"]
     assert (kept["native"]["accuracy"]["mean"], kept["at"]) == (done.native["accuracy"].mean, done.at)
 
 
@@ -101,6 +102,32 @@ def test_an_evaluation_leaves_the_weights_and_what_rests_on_the_head(services):
         services.spaces.delete("b", None)
 
 
+def test_an_evaluation_is_no_change_of_the_head(services):
+    before = services.heads.get("h")
+    services.evaluations.evaluate("h", labelled(services, "b"), None)
+    assert services.heads.get("h") == before
+
+
+@pytest.mark.parametrize("deleted", [False, True])
+def test_evaluations_are_of_the_head_as_it_was(deleted, services):
+    services.evaluations.evaluate("h", labelled(services, "b"), None)
+    if deleted:
+        services.heads.delete("h", None)
+    services.heads.put("h", HeadSpec("linear", "b", labels=["x", "y"]), {"weight": 2 * WEIGHT}, None)
+    assert services.heads.evaluations(services.heads.get("h")) == {}
+    services.evaluations.evaluate("h", labelled(services, "a"), None)
+    assert services.heads.evaluations(services.heads.get("h")).keys() == {"a"}
+
+
+def test_nothing_is_left_of_a_fitted_head_that_is_deleted(services, store):
+    services.fitting.fit("f", labelled(services, "b"), None, None)
+    services.evaluations.evaluate("f", labelled(services, "b"), None)
+    value = services.heads.get("f").value
+    services.heads.delete("f", None)
+    assert [store.blob(value[name]) for name in ("artifact", "seen")] == [None, None]
+    assert store.get("evaluations", "f") is None
+
+
 def test_a_head_that_is_deleted_leaves_its_space_free(services, store):
     digest = services.heads.get("h").value["artifact"]
     services.heads.delete("h", None)
@@ -120,6 +147,7 @@ def test_figures_of_a_head_that_was_replaced_meanwhile_are_not_kept(services, la
     services.heads.put("h", HeadSpec("linear", "b", labels=labels), {"weight": scale * WEIGHT}, None)
     with pytest.raises(Conflict, match="replaced"):
         services.heads.keep(evaluated, "b", {"space": "b"})
+    assert services.heads.evaluations(services.heads.get("h")) == {}
     services.heads.delete("h", None)
     with pytest.raises(NotFound):
         services.heads.keep(evaluated, "b", {"space": "b"})
