@@ -32,7 +32,6 @@ from models.registry import METHODS, candidates
 from models.scores import Fitted, Score, scores_for, similarities
 from models.screening import suspicious
 
-KINDS = ("mean", "identity", "ridge_loo")  # what everything else has to beat by more than chance, simplest first
 FEW = 30  # held-out rows below which an interval is rough
 NEGLIGIBLE = 1e-3  # of what the best candidate gains over the target mean
 LEAST_CALIBRATED = 100  # pairs of scores that a calibration is fitted to
@@ -48,6 +47,7 @@ class Tried:
     score: Score
     losses: Tensor  # (m, settings) of the objective
     reciprocal: Tensor  # (m,) 1 / rank
+    tuned: bool  # one of several variants or scores, of which the folds flatter the best
 
     @property
     def loss(self) -> Tensor:
@@ -61,8 +61,9 @@ class Tried:
 
     @property
     def kind(self) -> int:
-        """Its place in KINDS, or after them; what may bend last."""
-        return [*KINDS, self.method.name].index(self.method.name) + self.method.curved
+        """0 the target mean, 1 identity, 2 what learned from the anchors, 3 if it is tuned too, 4 if it may bend."""
+        learned = ["mean", "identity", self.method.name].index(self.method.name)
+        return learned + self.tuned + self.method.curved if learned > 1 else learned
 
 
 @dataclass(frozen=True)
@@ -243,7 +244,11 @@ def tried_with_scores(method: Method, folds: Folds, objective: Objective) -> lis
         loss = objective.of(trial, similarity, folds)
         parts.append((loss.transpose(0, 1), (1 / ranks(similarity)).T))
     losses, reciprocal = (folds.by_row(list(part)) for part in zip(*parts, strict=True))  # (m, s, ...)
-    return [Tried(method, score, losses[:, number], reciprocal[:, number]) for number, score in enumerate(scores)]
+    tuned = bool(method.options) or len(scores) > 1
+    return [
+        Tried(method, score, losses[:, number], reciprocal[:, number], tuned)
+        for number, score in enumerate(scores)
+    ]
 
 
 def with_score(
@@ -265,7 +270,7 @@ def best_scored(method: Method, folds: Folds) -> Tried:
 
 
 def chosen(tried: list[Tried], rows: Tensor | slice = slice(None)) -> int:
-    """The simplest kind within one standard error of the best: one of KINDS, an affine map, or what may bend.
+    """The simplest kind within one standard error of the best: mean, identity, what learned, tuned, what may bend.
 
     Of that kind, the best; a simpler method only if what it loses is negligible beside what the best gains.
     """

@@ -6,7 +6,7 @@ from functools import cache
 import pytest
 import torch
 
-from models.estimate import Tried, chosen, cross_fitted, estimate, judged, trials
+from models.estimate import Tried, chosen, cross_fitted, estimate, judged, trials, tried_with_scores
 from models.folds import Folds
 from models.heads import LinearHead
 from models.identity import Identity
@@ -72,10 +72,10 @@ def several(seed=0):
     return folds, trials(methods, folds, Retrieval(), math.inf)[0]
 
 
-def tried(method, *losses):
+def tried(method, *losses, tuned=True):
     """A candidate with these losses of each row, one column a setting."""
     table = torch.stack(losses, 1)
-    return Tried(method, Score(), table, torch.ones(len(table)))
+    return Tried(method, Score(), table, torch.ones(len(table)), tuned)
 
 
 def test_reconstruction_of_a_rotated_pair_takes_a_rotation():
@@ -159,7 +159,7 @@ def test_of_what_learned_the_simplest_of_about_least_loss_is_chosen(task, object
         c.method for c in candidates if c.method in LEARNED and c.loss.mean <= least + 1e-3 * (nothing - least)
     }
     simplest = next(name for name in METHODS if name in equal - {"ridge_loo"})
-    assert best.method in {"ridge_loo", simplest}  # the first if what it loses may be chance
+    assert best.method in {"ridge_loo", "orthogonal", simplest}  # one of the two if what it loses may be chance
     assert best.loss.mean == min(c.loss.mean for c in candidates if c.method == best.method)
 
 
@@ -281,11 +281,17 @@ def test_the_mean_is_simpler_than_identity_which_is_simpler_than_what_learned(or
     assert without[chosen(without)].method.name == "identity"
 
 
-def test_leave_one_out_ridge_has_to_be_beaten_by_more_than_chance():
+def test_what_was_tuned_has_to_win_by_more_than_chance():
     better = torch.tensor([0.0, 1.0] * 50)
     within, beyond = better + torch.tensor([-1.0, 1.02] * 50), better + 0.1
-    assert chosen([tried(RidgeLoo(), within), tried(Whitened(), better)]) == 0
-    assert chosen([tried(RidgeLoo(), beyond), tried(Whitened(), better)]) == 1
+    assert chosen([tried(RidgeLoo(), within, tuned=False), tried(Whitened(), better)]) == 0
+    assert chosen([tried(RidgeLoo(), beyond, tuned=False), tried(Whitened(), better)]) == 1
+
+
+@every_objective
+def test_methods_without_options_are_tuned_where_their_score_is(objective):
+    found = tried_with_scores(Orthogonal(), Folds(*rotated(), 0), OBJECTIVES[objective]())
+    assert all(candidate.tuned is (objective == "retrieval") for candidate in found)
 
 
 def test_of_what_learned_none_is_simpler_than_another():
