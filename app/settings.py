@@ -22,7 +22,7 @@ class Settings(BaseSettings):
     )
     max_body_bytes: int = Field(64 * MIB, ge=1, description="larger request bodies get 413")
     max_rows: int = Field(100_000, ge=1, description="more vectors in one call get 413")
-    max_dim: int = Field(8_192, ge=1, description="wider spaces get 422; a map is max_dim² x 4 bytes at most")
+    max_dim: int = Field(8_192, ge=1, description="wider spaces get 422; an affine map is max_dim² x 4 bytes")
     max_k: int = Field(1_000, ge=1, description="more results per query get 422")
     max_hits: int = Field(200_000, ge=1, description="more results in one answer, queries x k, get 422")
     max_payload_bytes: int = Field(MIB, ge=1, description="larger payloads of a point, as JSON, get 422")

@@ -6,6 +6,7 @@ DomainError
     ├── InvalidOption        a method's option is unknown or out of range
     ├── InvalidHead          tensors, layers, labels or a model that make no head
     ├── TooFewAnchors        fewer pairs than the least a fit needs
+    ├── TooManyAnchors       more pairs than a method whose map holds them all can take
     ├── DimensionMismatch    two widths that must agree do not
     └── NotFitted            transform before fit
 """
@@ -39,6 +40,10 @@ class InvalidHead(ModelError):
 
 class TooFewAnchors(ModelError):
     """Fewer pairs than a fit needs."""
+
+
+class TooManyAnchors(ModelError):
+    """More pairs than a method can take that keeps them all."""
 
 
 class DimensionMismatch(ModelError):

@@ -36,6 +36,7 @@ FEW = 30  # held-out rows below which an interval is rough
 NEGLIGIBLE = 1e-3  # of what the best candidate gains over the target mean
 LEAST_CALIBRATED = 100  # pairs of scores that a calibration is fitted to
 COLLAPSED = 4.0  # participation ratio below which spaces hold little but classes
+AT_ONCE = 4  # candidates that are tried side by side; each may use all cores for its products
 BUDGET = 30.0  # seconds that trying candidates may take; those that would start later are dropped
 
 
@@ -206,23 +207,27 @@ def contenders(method: str, options: Mapping[str, Any], goal: Objective, x: Tens
 def trials(
     methods: list[Method], folds: Folds, objective: Objective, deadline: float, progress: Progress = silent
 ) -> tuple[list[Tried], list[str]]:
-    """Methods with their scores, as many at a time as torch has threads; names of those begun after `deadline`.
+    """Methods with their scores, a few at a time; names of those left out, as their turn was after `deadline`.
 
     One whose translations the objective has no finite loss for is no choice. InvalidHead if none is.
     """
     folds.prepare()
+    tried: list[Tried] = []
+    late: list[Method] = []
 
     def in_time(method: Method) -> list[Tried] | None:
-        late = method is not methods[0] and time.monotonic() > deadline
-        return None if late else tried_with_scores(method, folds, objective)
+        return None if time.monotonic() > deadline else finite(method)
 
-    with ThreadPoolExecutor(torch.get_num_threads()) as pool:
-        results = []
-        for method, found in zip(methods, pool.map(in_time, methods), strict=True):
-            results.append((method, found))
-            progress("candidates", len(results), len(methods))
-    tried = [one for _, found in results for one in found or [] if one.losses.isfinite().all()]
-    dropped = sorted({method.name for method, found in results if found is None})
+    def finite(method: Method) -> list[Tried]:
+        return [one for one in tried_with_scores(method, folds, objective) if one.losses.isfinite().all()]
+
+    with ThreadPoolExecutor(min(torch.get_num_threads(), AT_ONCE)) as pool:
+        for number, (method, found) in enumerate(zip(methods, pool.map(in_time, methods), strict=True), 1):
+            late += [method] if found is None else []
+            tried += found or []
+            progress("candidates", number, len(methods))
+    while late and not tried:
+        tried += finite(late.pop(0))
     if not tried:
         raise InvalidHead(
             f"nothing can be chosen by the objective {objective.name!r}: the answers for the anchors, or for all "
@@ -230,7 +235,7 @@ def trials(
             expected="finite answers",
             got=objective.name,
         )
-    return tried, dropped
+    return tried, sorted({method.name for method in late})
 
 
 def tried_with_scores(method: Method, folds: Folds, objective: Objective) -> list[Tried]:

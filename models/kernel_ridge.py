@@ -16,11 +16,14 @@ import torch
 from torch import Tensor
 
 from models.base import LEAST_ANCHORS, Method, Option, Trial, check_pairs
+from models.errors import TooManyAnchors
 from models.folds import Folds, row_space
 from models.maps import Map
 from models.moments import cleaned, principal
 
 MOST_PAIRS = 1000  # that `auto` tries it with: from then on a network learns more
+MOST = 5000  # pairs that it takes by name: kernels are n², and the map holds all pairs
+CELLS = 4_000_000  # similarities that are laid out at a time
 WIDTHS = (4.0, 1.0)  # near to linear first
 PENALTIES = (0.5, 0.1, 0.02, 4e-3)  # strong to weak
 
@@ -42,7 +45,8 @@ class KernelMap(Map):
 
     def apply(self, x: Tensor) -> Tensor:
         mean, scale, anchors, weight, bias = (tensor.to(x.dtype) for tensor in vars(self).values())
-        return torch.addmm(bias, gaussian((x - mean) * scale, anchors), weight)
+        parts = torch.split(x, max(1, CELLS // len(anchors)))
+        return torch.cat([torch.addmm(bias, gaussian((part - mean) * scale, anchors), weight) for part in parts])
 
 
 class KernelRidge(Method):
@@ -72,7 +76,9 @@ class KernelRidge(Method):
         return n <= MOST_PAIRS
 
     def fit(self, x: Tensor, y: Tensor) -> Self:
+        """TooManyAnchors, and what every fit raises."""
         x, y = check_pairs(x, y)
+        check_few(len(x))
         self.map_ = self.solved(x, y)
         codes, _ = row_space(cleaned(x - x.mean(0), x))
         self.rank_ = len(principal(codes.T @ codes, len(x))[0])
@@ -88,11 +94,12 @@ class KernelRidge(Method):
         weight = shrunk(kernel - seen - seen[:, None] + seen.mean(), self.penalty, y)
         return KernelMap(mean, scale, x * scale, weight, bias - seen @ weight)
 
-    def trial(self, folds: Folds, fold: int) -> Trial:
+    def _tried(self, folds: Folds, fold: int) -> Trial:
         """In the anchors' spans and the precision of trials; solved in double, for the sake of weak penalties."""
         train, rows = folds.train(fold), folds.rows(fold)
         if len(train) < LEAST_ANCHORS:
-            return super().trial(folds, fold)
+            return super()._tried(folds, fold)
+        check_few(len(folds.x))
         x, y, precision = folds.span_x[0], folds.span_y[0], folds.precision
         fitted = self.solved(x[train], y[train])
         predicted, sample = (fitted(x[some]).to(precision) for some in (rows, folds.sample(fold)))
@@ -101,8 +108,17 @@ class KernelRidge(Method):
 
 def gaussian(x: Tensor, anchors: Tensor) -> Tensor:
     """x (n, d), anchors (k, d) -> k - 1 (n, k); -1 where a distance passes the precision."""
-    squared = x.square().sum(1, keepdim=True) + anchors.square().sum(1) - 2 * x @ anchors.T
-    return squared.nan_to_num(nan=torch.inf, posinf=torch.inf).clamp(min=0).neg().expm1()
+    squared = torch.addmm(anchors.square().sum(1), x, anchors.T, alpha=-2).add_(x.square().sum(1, keepdim=True))
+    return squared.nan_to_num_(nan=torch.inf, posinf=torch.inf).clamp_(min=0).neg_().expm1_()
+
+
+def check_few(n: int) -> None:
+    if n > MOST:
+        raise TooManyAnchors(
+            f"kernel_ridge takes at most {MOST} anchors, got {n}: select some of them, or take another method",
+            expected=MOST,
+            got=n,
+        )
 
 
 def shrunk(kernel: Tensor, penalty: float, y: Tensor) -> Tensor:

@@ -1,5 +1,6 @@
 """What a choice minimises, per held-out row."""
 
+import threading
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import ClassVar
@@ -73,6 +74,7 @@ class Agreement(Objective):
 
     def __init__(self, head: Head) -> None:
         self.head = head
+        self._turn = threading.Lock()  # a head may be a process of its own, which answers one at a time
 
     def methods(self) -> list[Method]:
         """A linear classifier is distilled; of one sigmoid the logits are 0 and its own."""
@@ -85,7 +87,8 @@ class Agreement(Objective):
 
     def of(self, trial: Trial, similarity: Tensor, folds: Folds) -> Tensor:  # noqa: ARG002
         translations = (folds.full(vectors).to(folds.precision) for vectors in (trial.y, trial.predicted))
-        native, stitched = (self.head.raw(vectors).double() for vectors in translations)
+        with self._turn:
+            native, stitched = (self.head.raw(vectors).double() for vectors in translations)
         divergence = DIVERGENCES[self.head.activation]
         parts = [t**2 * divergence(native / t, stitched / t) for t in SOFTENED]
         return torch.stack(parts).sum(0).flatten(1).sum(1)[None, :, None]

@@ -259,6 +259,19 @@ def test_the_first_variant_of_every_method_is_tried_before_the_second_of_any():
     assert dropped == ["orthogonal", "ridge"]
 
 
+def test_time_never_costs_the_first_that_can_be_chosen():
+    class OfRidge(Reconstruction):
+        """Has no finite loss for what does not vary."""
+
+        def of(self, trial, similarity, folds):
+            loss = super().of(trial, similarity, folds)
+            return loss if trial.predicted.std(0).max() > 0 else loss + math.inf
+
+    found, dropped = trials([Mean(), Orthogonal(), Ridge()], several()[0], OfRidge(), -math.inf)
+    assert [candidate.method.name for candidate in found] == ["orthogonal"]
+    assert dropped == ["ridge"]
+
+
 def test_the_simplest_kind_within_one_error_is_chosen():
     better = torch.tensor([0.0, 1.0] * 50)
     simpler = better + torch.tensor([-1.0, 1.02] * 50)  # worse by 0.01, error of 0.1

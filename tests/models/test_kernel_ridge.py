@@ -7,8 +7,9 @@ from sklearn.kernel_ridge import KernelRidge as Sklearn
 from sklearn.metrics import pairwise_distances
 from sklearn.preprocessing import KernelCenterer
 
+from models.errors import TooManyAnchors
 from models.estimate import estimate
-from models.kernel_ridge import PENALTIES, WIDTHS, KernelMap, KernelRidge
+from models.kernel_ridge import MOST, PENALTIES, WIDTHS, KernelMap, KernelRidge
 from models.ridge import Ridge
 
 
@@ -19,6 +20,22 @@ def r2(method, x, y):
 @pytest.mark.parametrize(("n", "suited"), [(2, True), (1000, True), (1001, False)])
 def test_it_suits_few_pairs(n, suited):
     assert KernelRidge.suits(n, 8, 8) is suited
+
+
+def test_more_than_it_can_hold_are_refused():
+    many = torch.zeros(MOST + 1, 2)
+    with pytest.raises(TooManyAnchors, match="at most 5000 anchors, got 5001"):
+        KernelRidge().fit(many, many)
+    with pytest.raises(TooManyAnchors, match="at most 5000 anchors, got 5001"):
+        estimate(many, many, "kernel_ridge")
+
+
+def test_rows_are_translated_part_by_part(monkeypatch, normal):
+    made = KernelRidge().fit(normal(30, 4), normal(30, 3))
+    rows = normal(50, 4)
+    whole = made.transform(rows)
+    monkeypatch.setattr("models.kernel_ridge.CELLS", 7 * 30)
+    torch.testing.assert_close(made.transform(rows), whole)
 
 
 @pytest.mark.parametrize("width", WIDTHS)

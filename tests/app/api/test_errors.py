@@ -51,6 +51,7 @@ CODES = {  # clients rest on these: a change here is a change of the interface
     "stale-write": 409,
     "store-unavailable": 503,
     "too-few-anchors": 422,
+    "too-many-anchors": 422,
     "too-many-rows": 413,
     "unauthorized": 401,
     "unknown-method": 422,
