@@ -62,7 +62,7 @@ class Tried:
 
     @property
     def kind(self) -> int:
-        """0 the target mean, 1 identity, 2 what learned from the anchors, 3 if it is tuned too, 4 if it may bend."""
+        """0 the target mean, 1 identity, 2 what learned from the anchors, 3 if tuned too, 4 if it may bend."""
         learned = ["mean", "identity", self.method.name].index(self.method.name)
         return learned + self.tuned + self.method.curved if learned > 1 else learned
 
