@@ -96,10 +96,9 @@ def paired(
     pairs, notes = matched(source, target, pairing, progress)
     kept, dropped = screen(pairs)
     check_left(kept, dropped)
-    chosen = thinned(kept, selection)
+    chosen, left = thinned(kept, selection)
     members = {"prototypes": len(chosen.ids)} if selection and selection.selector == PROTOTYPES else {}
     notes = {"pairs": len(pairs.ids), "dropped": dropped, **notes, **members}
-    left = left_by(selection, kept, chosen)
     return Paired(chosen, notes if left is None else {**notes, "unselected": len(left.ids)}, left)
 
 
@@ -128,20 +127,14 @@ def matched(source: Side, target: Side, pairing: Pairing, progress: Progress) ->
     return pairs, {"bootstrap": bootstrap.to_dict()}
 
 
-def thinned(pairs: Pairs, selection: Selection | None) -> Pairs:
+def thinned(pairs: Pairs, selection: Selection | None) -> tuple[Pairs, Pairs | None]:
+    """The chosen, and those that a selector leaves; prototypes are made of all."""
     if selection is None:
-        return pairs
+        return pairs, None
     if selection.selector == PROTOTYPES:
-        return prototypes(pairs, selection.count)
+        return prototypes(pairs, selection.count), None
     rows = select(selection.selector, pairs.source, selection.count)
-    return at(pairs, rows)
-
-
-def left_by(selection: Selection | None, pairs: Pairs, chosen: Pairs) -> Pairs | None:
-    """Prototypes are made of all pairs, and leave none."""
-    if selection is None or selection.selector == PROTOTYPES:
-        return None
-    return at(pairs, np.flatnonzero(~np.isin(pairs.ids, chosen.ids)))
+    return at(pairs, rows), at(pairs, np.delete(np.arange(len(pairs.ids)), rows))
 
 
 def at(pairs: Pairs, rows: Rows) -> Pairs:

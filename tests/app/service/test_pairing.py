@@ -138,6 +138,21 @@ def test_dropped_pairs_are_not_chosen(sides):
     assert sorted(done.pairs.ids) == numbered(20)
 
 
+@pytest.mark.parametrize("selector", SELECTORS)
+def test_what_is_not_chosen_is_left(sides, selector):
+    done = paired(*sides, IDS, Selection(selector, 10))
+    assert sorted(done.pairs.ids + done.unselected.ids) == numbered(60)
+    assert rows_of(done.unselected, sides[0], "source")
+    assert rows_of(done.unselected, sides[1], "target")
+
+
+def test_ids_that_differ_by_a_nul_alone_are_two(sides):
+    ids = ["a" + row * "\0" for row in range(60)]
+    alike = [Side(AnchorSet.of(ids, side.anchors.vectors)) for side in sides]
+    done = paired(*alike, IDS, Selection("uniform", 10))
+    assert sorted(done.pairs.ids + done.unselected.ids) == ids
+
+
 def test_an_unknown_selector_is_refused_with_the_choices(sides):
     with pytest.raises(UnknownSelector) as caught:
         paired(*sides, IDS, Selection("magic", 10))
