@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn.functional import pad
 
+from models.base import Trial
 from models.folds import EVALUATED, Gallery
 from models.maps import Map
 from models.measures import Estimate, Outcomes, cosines
@@ -47,11 +48,13 @@ class Judgement:
         return cls(len(outcomes.rank), size, outcomes.quality(seed) | own, baselines_of(galleries, seed))
 
 
-def outcomes_aside(galleries: list[Gallery], translate: Map, score: Fitted) -> Outcomes:
-    parts = []
-    for x, y, mean in galleries:
-        predicted = translate(x)
-        parts.append(Outcomes.of(score(predicted, y), predicted, y, mean))
+def trials_aside(galleries: list[Gallery], translate: Map, sample: Tensor) -> list[Trial]:
+    """Of one map in all galleries; `sample` (t, d2) are translations of anchors that it was fitted on."""
+    return [Trial(translate(x), y, mean, sample) for x, y, mean in galleries]
+
+
+def outcomes_aside(trials: list[Trial], score: Fitted) -> Outcomes:
+    parts = [Outcomes.of(score(one.predicted, one.y), one.predicted, one.y, one.mean) for one in trials]
     return Outcomes.joined(parts)
 
 

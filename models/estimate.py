@@ -17,7 +17,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from models.aside import Aside, Judgement, outcomes_aside
+from models.aside import Aside, Judgement, outcomes_aside, trials_aside
 from models.base import Method, Trial, check_pairs
 from models.calibration import Calibration, CalibrationReport, fit_calibration
 from models.comparison import mutual_knn, participation_ratio
@@ -152,12 +152,15 @@ def estimate(  # noqa: PLR0913, PLR0917  a question with seven sides, and who wa
     at_work = [fitted.trial(folds, fold) for fold in range(folds.count)]
     confidence, trust = fit_confidence(at_work, folds)
     calibration, shift = calibrated(at_work, score)
-    outcomes, crossed = cross_fitted(served, folds)
+    outcomes, judging = cross_fitted(served, folds)
     final, spread = fitted.settle(folds), collapse(folds)
     served_score = score.fit(final, folds.basis_of(final.predicted))
-    galleries = aside.galleries(folds.y.mean(0)) if aside else folds.galleries()
-    outcomes = outcomes_aside(galleries, fitted.map_, served_score) if aside else outcomes
-    judgement = Judgement.of(outcomes, galleries, goal.quality(crossed, folds, seed), seed)
+    galleries = folds.galleries()
+    if aside:
+        galleries = aside.galleries(folds.y.mean(0))
+        judging = trials_aside(galleries, fitted.map_, folds.full(final.sample))
+        outcomes = outcomes_aside(judging, served_score)
+    judgement = Judgement.of(outcomes, galleries, goal.quality(judging, folds, seed), seed)
     report = Report(
         method=fitted.name,
         parameters=fitted.parameters(),

@@ -22,10 +22,11 @@ from anchors.arrays import Rows
 from anchors.errors import UnknownSelector
 from app.service.inputs import check_choice
 from models.aside import Aside
-from models.base import LEAST_ANCHORS
+from models.base import LEAST_ANCHORS, check_pairs
 from models.errors import TooFewAnchors
-from models.folds import LEAST_GALLERY, gallery_of
+from models.folds import LEAST_GALLERY, Folds, gallery_of
 from models.progress import Progress, silent
+from models.screening import suspicious
 
 PAIRINGS = ("ids", "bootstrap", "unpaired")
 PROTOTYPES = "prototypes"
@@ -71,11 +72,12 @@ class Side:
 
 @dataclass(frozen=True)
 class Paired:
-    """The pairs, what is to be reported of them, and those that a selection left out."""
+    """The pairs, what is to be reported of them, those that a selection left out, and ids of wrong ones."""
 
     pairs: Pairs
     notes: Mapping[str, Any] = field(default_factory=dict)
     unselected: Pairs | None = None
+    suspicious: list[str] = field(default_factory=list)
 
     def aside(self, seed: int) -> Aside | None:
         """The unselected, where they fill a gallery like those of a fit on all."""
@@ -87,20 +89,29 @@ class Paired:
 
 
 def paired(
-    source: Side, target: Side, pairing: Pairing, selection: Selection | None, progress: Progress = silent
+    source: Side,
+    target: Side,
+    pairing: Pairing,
+    selection: Selection | None,
+    seed: int = 0,
+    progress: Progress = silent,
 ) -> Paired:
-    """NoSharedAnchors, TooFewPoints, PairingRefused, UnknownSelector, InvalidCount; InvalidInput for a pairing."""
+    """`seed` of the fit.
+
+    NoSharedAnchors, TooFewAnchors, TooFewPoints, PairingRefused, UnknownSelector, InvalidCount; InvalidInput for a
+    pairing.
+    """
     check_choice("pairing", pairing.method, PAIRINGS)
     if selection:
         check_choice("selector", selection.selector, CHOICES, UnknownSelector)
     pairs, notes = matched(source, target, pairing, progress)
     kept, dropped = screen(pairs)
     check_left(kept, dropped)
-    chosen = thinned(kept, selection)
+    right, wrong = believed(kept, seed) if selection else (kept, [])
+    chosen, left = thinned(right, selection)
     members = {"prototypes": len(chosen.ids)} if selection and selection.selector == PROTOTYPES else {}
     notes = {"pairs": len(pairs.ids), "dropped": dropped, **notes, **members}
-    left = left_by(selection, kept, chosen)
-    return Paired(chosen, notes if left is None else {**notes, "unselected": len(left.ids)}, left)
+    return Paired(chosen, notes if left is None else {**notes, "unselected": len(left.ids)}, left, wrong)
 
 
 def check_left(kept: Pairs, dropped: Mapping[str, str]) -> None:
@@ -128,20 +139,24 @@ def matched(source: Side, target: Side, pairing: Pairing, progress: Progress) ->
     return pairs, {"bootstrap": bootstrap.to_dict()}
 
 
-def thinned(pairs: Pairs, selection: Selection | None) -> Pairs:
+def believed(pairs: Pairs, seed: int) -> tuple[Pairs, list[str]]:
+    """Without those that a fit on all leaves out, so that both are judged by alike pairs; and their ids.
+
+    TooFewAnchors.
+    """
+    x, y = check_pairs(torch.from_numpy(pairs.source), torch.from_numpy(pairs.target))
+    wrong = suspicious(Folds(x, y, seed)).numpy()
+    return at(pairs, np.flatnonzero(~wrong)), [pairs.ids[row] for row in np.flatnonzero(wrong)]
+
+
+def thinned(pairs: Pairs, selection: Selection | None) -> tuple[Pairs, Pairs | None]:
+    """The chosen, and those that a selector leaves; prototypes are made of all."""
     if selection is None:
-        return pairs
+        return pairs, None
     if selection.selector == PROTOTYPES:
-        return prototypes(pairs, selection.count)
+        return prototypes(pairs, selection.count), None
     rows = select(selection.selector, pairs.source, selection.count)
-    return at(pairs, rows)
-
-
-def left_by(selection: Selection | None, pairs: Pairs, chosen: Pairs) -> Pairs | None:
-    """Prototypes are made of all pairs, and leave none."""
-    if selection is None or selection.selector == PROTOTYPES:
-        return None
-    return at(pairs, np.flatnonzero(~np.isin(pairs.ids, chosen.ids)))
+    return at(pairs, rows), at(pairs, np.delete(np.arange(len(pairs.ids)), rows))
 
 
 def at(pairs: Pairs, rows: Rows) -> Pairs:

@@ -68,8 +68,12 @@ class FittedReport(Report):
 
     @classmethod
     def of(cls, report: Report, paired: Paired) -> "FittedReport":
-        ids = [paired.pairs.ids[row] for row in report.suspicious]
-        return cls(**{**vars(report), "suspicious": ids, "pairing": paired.notes})
+        ids = paired.suspicious + [paired.pairs.ids[row] for row in report.suspicious]
+        warnings = report.warnings
+        if wrong := len(paired.suspicious):
+            unfit = f"{wrong} pairs look like different items and were neither chosen nor judged by"
+            warnings = [f"{unfit}: see `suspicious`", *warnings]
+        return cls(**{**vars(report), "suspicious": ids, "warnings": warnings, "pairing": paired.notes})
 
 
 @dataclass(frozen=True)
@@ -287,7 +291,7 @@ class Translators(Resources):
         source = self._side(spec.source, spec.pairing.source_collection)
         target = self._side(spec.target, spec.pairing.target_collection)
         with self.fits.running(Fit(name, spec.source, spec.target)) as progress:
-            chosen = paired(source, target, spec.pairing, spec.selection, progress)
+            chosen = paired(source, target, spec.pairing, spec.selection, spec.seed, progress)
             x, y = (torch.from_numpy(vectors) for vectors in (chosen.pairs.source, chosen.pairs.target))
             settings = spec.method, spec.objective, spec.options, spec.seed, agreeing
             done = estimate(x, y, *settings, progress=progress, aside=chosen.aside(spec.seed))

@@ -6,6 +6,7 @@ import torch
 from models.aside import Aside
 from models.estimate import estimate
 from models.folds import EVALUATED, Folds, gallery_of
+from models.heads import LinearHead
 
 
 @pytest.fixture
@@ -42,6 +43,22 @@ def test_the_figures_are_those_of_the_pairs_aside(pair):
     assert report.quality["mrr"].mean == pytest.approx(mrr)
     assert report.quality["r2"].mean == pytest.approx(float(r2))
     assert report.baselines["mean"]["r2"].mean == pytest.approx(0, abs=1e-12)
+
+
+@pytest.mark.parametrize("activation", ["softmax", "none"])
+def test_the_figure_of_a_head_is_that_of_the_pairs_aside(activation, pair, normal):
+    head = LinearHead(normal(9, 6), normal(9), activation)
+    aside = Aside(pair.x[60:], pair.y[60:], 40, 0)
+    fitted = estimate(pair.x[:60], pair.y[:60], "ridge", objective="head", head=head, aside=aside)
+    galleries = aside.galleries(pair.y[:60].mean(0))
+    y = torch.cat([gallery.y for gallery in galleries])
+    stitched, native = head(fitted.method.transform(torch.cat([gallery.x for gallery in galleries]))), head(y)
+    expected = {
+        "softmax": (stitched.argmax(1) == native.argmax(1)).double().mean(),
+        "none": 1 - (stitched - native).square().sum() / (native - native.mean(0)).square().sum(),
+    }
+    assert fitted.report.held_out == 120
+    assert fitted.report.quality["agreement"].mean == pytest.approx(float(expected[activation]))
 
 
 def test_the_choice_is_not_changed_by_what_judges_it(pair):

@@ -203,6 +203,26 @@ def test_suspicious_pairs_are_named_by_their_ids(client):
     assert client.get("/v1/translators/t").json()["report"]["suspicious"] == report["suspicious"]
 
 
+def test_a_fit_on_some_is_judged_by_good_pairs_as_a_fit_on_all_is(client):
+    random = np.random.default_rng(7)
+    x = random.standard_normal((600, 24))
+    y = x @ random.standard_normal((24, 24)) + 0.5 * random.standard_normal((600, 24))
+    y[:120] = np.roll(y[:120], 1, axis=0)
+    ids = [f"item-{row:03}" for row in range(600)]
+    put_space(client, "a", ids, x.astype(np.float32))
+    put_space(client, "b", ids, y.astype(np.float32))
+    reports = [
+        put(client, anchors=some).json()["report"] for some in (None, {"selector": "uniform", "count": 300})
+    ]
+    every, some = reports
+    assert set(some["suspicious"]) >= set(every["suspicious"]) != set()
+    assert some["gallery"] == every["gallery"]
+    for figure in ("mrr", "r2"):
+        assert some["quality"][figure]["mean"] == pytest.approx(every["quality"][figure]["mean"], abs=0.02)
+    wrong = len(every["suspicious"])
+    assert any(f"{wrong} pairs look like" in warning and "chosen" in warning for warning in some["warnings"])
+
+
 def test_good_pairs_are_not_suspicious(spaces):
     assert put(spaces).json()["report"]["suspicious"] == []
 

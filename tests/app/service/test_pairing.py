@@ -2,12 +2,14 @@
 
 import numpy as np
 import pytest
+import torch
 
 from anchors import SELECTORS, AnchorSet
 from anchors.errors import InvalidCount, NoSharedAnchors, PairingRefused, TooFewPoints, UnknownSelector
 from app.errors import InvalidInput
 from app.service.pairing import PAIRINGS, PROTOTYPES, Pairing, Selection, Side, paired
 from models.errors import TooFewAnchors
+from models.estimate import estimate
 from tests.anchors.conftest import Clouds, named
 
 IDS = Pairing()
@@ -136,6 +138,58 @@ def test_dropped_pairs_are_not_chosen(sides):
     zero[:20] = sides[0].anchors.vectors[:20]
     done = paired(Side(AnchorSet.of(numbered(60), zero)), sides[1], IDS, Selection("uniform", 30))
     assert sorted(done.pairs.ids) == numbered(20)
+
+
+@pytest.mark.parametrize("selector", SELECTORS)
+def test_what_is_not_chosen_is_left(sides, selector):
+    done = paired(*sides, IDS, Selection(selector, 10))
+    assert sorted(done.pairs.ids + done.unselected.ids) == numbered(60)
+    assert rows_of(done.unselected, sides[0], "source")
+    assert rows_of(done.unselected, sides[1], "target")
+
+
+def test_ids_that_differ_by_a_nul_alone_are_two(sides):
+    ids = ["a" + row * "\0" for row in range(60)]
+    alike = [Side(AnchorSet.of(ids, side.anchors.vectors)) for side in sides]
+    done = paired(*alike, IDS, Selection("uniform", 10))
+    assert sorted(done.pairs.ids + done.unselected.ids) == ids
+
+
+@pytest.fixture(scope="module")
+def mispaired():
+    """600 items in two spaces; the first 120 of the target are in another order."""
+    random = np.random.default_rng(7)
+    x = random.standard_normal((600, 24))
+    y = x @ random.standard_normal((24, 24)) + 0.5 * random.standard_normal((600, 24))
+    y[:120] = np.roll(y[:120], 1, axis=0)
+    return [Side(AnchorSet.of(numbered(600), vectors.astype(np.float32))) for vectors in (x, y)]
+
+
+@pytest.mark.parametrize("selector", [*SELECTORS, PROTOTYPES])
+def test_wrong_pairs_are_neither_chosen_nor_left(mispaired, selector):
+    done = paired(*mispaired, IDS, Selection(selector, 300))
+    assert len(set(done.suspicious) & set(numbered(120))) > 115
+    used = sorted(id_ for ids in done.pairs.members.values() for id_ in ids) if selector == PROTOTYPES else None
+    used = used or sorted(done.pairs.ids + done.unselected.ids)
+    assert sorted(used + done.suspicious) == numbered(600)
+    assert len(done.pairs.ids) == 300
+
+
+def test_wrong_pairs_are_those_that_a_fit_on_all_leaves_out(mispaired):
+    every, done = paired(*mispaired, IDS, None), paired(*mispaired, IDS, Selection("uniform", 300), seed=3)
+    x, y = torch.from_numpy(every.pairs.source), torch.from_numpy(every.pairs.target)
+    report = estimate(x, y, "ridge", seed=3).report
+    assert every.suspicious == []
+    assert done.suspicious == [every.pairs.ids[row] for row in report.suspicious]
+    assert done.aside(3).size == report.gallery
+
+
+@pytest.mark.parametrize("selector", [*SELECTORS, PROTOTYPES])
+@pytest.mark.parametrize("vector", [[0.0, 0.0], [1.0, 2.0]])
+def test_there_is_nothing_to_choose_from_one_pair(selector, vector):
+    side = Side(AnchorSet.of(["x"], np.array([vector], np.float32)))
+    with pytest.raises(TooFewAnchors):
+        paired(side, side, IDS, Selection(selector, 10))
 
 
 def test_an_unknown_selector_is_refused_with_the_choices(sides):
