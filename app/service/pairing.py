@@ -20,6 +20,7 @@ from anchors import (
 )
 from anchors.arrays import Rows
 from anchors.errors import UnknownSelector
+from app.errors import InvalidInput
 from app.service.inputs import check_choice
 from models.aside import Aside
 from models.base import LEAST_ANCHORS, check_pairs
@@ -78,6 +79,7 @@ class Paired:
     notes: Mapping[str, Any] = field(default_factory=dict)
     unselected: Pairs | None = None
     suspicious: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
 
     def aside(self, seed: int) -> Aside | None:
         """The unselected, where they fill a gallery like those of a fit on all."""
@@ -101,7 +103,7 @@ def paired(
     NoSharedAnchors, TooFewAnchors, TooFewPoints, PairingRefused, UnknownSelector, InvalidCount; InvalidInput for a
     pairing.
     """
-    check_choice("pairing", pairing.method, PAIRINGS)
+    check_pairing(pairing)
     if selection:
         check_choice("selector", selection.selector, CHOICES, UnknownSelector)
     pairs, notes = matched(source, target, pairing, progress)
@@ -111,7 +113,33 @@ def paired(
     chosen, left = thinned(right, selection)
     members = {"prototypes": len(chosen.ids)} if selection and selection.selector == PROTOTYPES else {}
     notes = {"pairs": len(pairs.ids), "dropped": dropped, **notes, **members}
-    return Paired(chosen, notes if left is None else {**notes, "unselected": len(left.ids)}, left, wrong)
+    notes = notes if left is None else {**notes, "unselected": len(left.ids)}
+    return Paired(chosen, notes, left, wrong, warnings(pairing, selection, right, wrong))
+
+
+def check_pairing(pairing: Pairing) -> None:
+    check_choice("pairing", pairing.method, PAIRINGS)
+    if pairing.method == "ids" and pairing.collections:
+        raise InvalidInput(
+            f"pairing 'ids' reads no collections, got {pairing.collections}: leave them out, or pair by "
+            "'bootstrap' or 'unpaired'",
+            expected=[],
+            got=pairing.collections,
+        )
+
+
+def warnings(pairing: Pairing, selection: Selection | None, right: Pairs, wrong: list[str]) -> list[str]:
+    """What a reader of the fit's report should know of its pairs."""
+    found, count = len(right.ids), selection.count if selection else 0
+    findings = {
+        "most pairs were induced from vectors that lie near each other, so figures of retrieval flatter: judge by "
+        "items of your own": pairing.method != "ids",
+        f"{len(wrong)} pairs look like different items and were neither chosen nor judged by: see `suspicious`": (
+            bool(wrong)
+        ),
+        f"{count} anchors were asked for and {found} are there: all were taken": count > found,
+    }
+    return [finding for finding, holds in findings.items() if holds]
 
 
 def check_left(kept: Pairs, dropped: Mapping[str, str]) -> None:

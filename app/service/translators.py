@@ -69,10 +69,7 @@ class FittedReport(Report):
     @classmethod
     def of(cls, report: Report, paired: Paired) -> "FittedReport":
         ids = paired.suspicious + [paired.pairs.ids[row] for row in report.suspicious]
-        warnings = report.warnings
-        if wrong := len(paired.suspicious):
-            unfit = f"{wrong} pairs look like different items and were neither chosen nor judged by"
-            warnings = [f"{unfit}: see `suspicious`", *warnings]
+        warnings = paired.warnings + report.warnings
         return cls(**{**vars(report), "suspicious": ids, "warnings": warnings, "pairing": paired.notes})
 
 

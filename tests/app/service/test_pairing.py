@@ -7,7 +7,7 @@ import torch
 from anchors import SELECTORS, AnchorSet
 from anchors.errors import InvalidCount, NoSharedAnchors, PairingRefused, TooFewPoints, UnknownSelector
 from app.errors import InvalidInput
-from app.service.pairing import PAIRINGS, PROTOTYPES, Pairing, Selection, Side, paired
+from app.service.pairing import CHOICES, PAIRINGS, PROTOTYPES, Pairing, Selection, Side, paired
 from models.errors import TooFewAnchors
 from models.estimate import estimate
 from tests.anchors.conftest import Clouds, named
@@ -251,3 +251,21 @@ def test_clouds_of_other_shapes_are_refused_with_the_figures():
     with pytest.raises(PairingRefused) as caught:
         paired(Side(source), Side(named("t", vectors(200, 16))), Pairing("unpaired"), None)
     assert {"agreement", "same_nearest", "mutual_nn_rate"} <= set(caught.value.facts["got"])
+
+
+def test_pairs_that_were_induced_are_said_to_flatter(turned):
+    done = paired(*turned, Pairing("bootstrap"), None)
+    assert any("figures of retrieval flatter" in warning for warning in done.warnings)
+
+
+def test_a_selection_of_more_than_there_are_is_told(sides):
+    there = len(paired(*sides, IDS, None).pairs.ids)
+    for selector in CHOICES:
+        assert paired(*sides, IDS, Selection(selector, there)).warnings == []
+        (warning,) = paired(*sides, IDS, Selection(selector, there + 1)).warnings
+        assert warning == f"{there + 1} anchors were asked for and {there} are there: all were taken"
+
+
+def test_ids_read_no_collections(sides):
+    with pytest.raises(InvalidInput, match=r"reads no collections, got \['docs'\]"):
+        paired(*sides, Pairing("ids", source_collection="docs"), None)
