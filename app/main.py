@@ -9,7 +9,7 @@ from typing import TypedDict
 from fastapi import Depends, FastAPI
 from fastapi_swagger import patch_fastapi
 
-from app.api import ROUTERS, errors, openapi
+from app.api import PROBES, ROUTERS, errors, openapi
 from app.api.gate import Gate, Key
 from app.api.query import check_query
 from app.service import Services
@@ -49,8 +49,9 @@ def create_app(settings: Settings) -> FastAPI:
     )
     for router in ROUTERS:
         app.include_router(router, dependencies=[Depends(check_query)])
+    app.include_router(PROBES)
     app.add_middleware(Gate, settings=settings, keys=[Key.parse(text) for text in settings.keys])
-    errors.install(app, ROUTERS)
+    errors.install(app, [*ROUTERS, PROBES])
     openapi.install(app)
     patch_fastapi(app)
     return app

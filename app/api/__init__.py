@@ -7,6 +7,7 @@ from app.api import (
     heads,
     info,
     points,
+    probes,
     relative,
     search,
     spaces,
@@ -25,3 +26,4 @@ ROUTERS = (
     disentanglement.router,
     info.router,
 )
+PROBES = probes.router

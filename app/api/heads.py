@@ -43,7 +43,9 @@ def put_head(
 def list_heads(services: ServicesDep, cursor: Cursor = "", limit: Limit = 100) -> HeadPage:
     """Heads by name."""
     records, following = services.heads.page(cursor, limit)
-    return HeadPage(heads=[shown(record, services) for record in records], cursor=following)
+    evaluations = services.heads.evaluations_of(records, cursor)
+    heads = [HeadOut.of(record, evaluations=last) for record, last in zip(records, evaluations, strict=True)]
+    return HeadPage(heads=heads, cursor=following)
 
 
 @router.get("/heads/{head}", responses=problems(404))

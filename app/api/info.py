@@ -1,9 +1,6 @@
-"""/v1/info, /livez, /readyz."""
-
-from typing import Any
+"""/v1/info."""
 
 from fastapi import APIRouter
-from fastapi.responses import JSONResponse
 
 from app.api.bodies import problems
 from app.api.codecs import CODECS
@@ -17,19 +14,3 @@ router = APIRouter(tags=["service"])
 def get_info(services: ServicesDep) -> Info:
     """Version, limits, methods and their options, device: what a client needs to know."""
     return info(services.settings, list(CODECS))
-
-
-@router.get("/livez")
-async def livez() -> dict[str, str]:
-    """The process answers, however busy its threads are."""
-    return {"status": "ok"}
-
-
-@router.get("/readyz", responses={503: {"description": "not ready; `checks` says why"}})
-def readyz(services: ServicesDep) -> JSONResponse:
-    """The store answers and the collections are loaded; `warnings` are of what works, and not as it should."""
-    checks = services.checks()
-    ready = all(check == "ok" for check in checks.values())
-    status = "ok" if ready else "unavailable"
-    body: dict[str, Any] = {"status": status, "checks": checks, "warnings": services.warnings}
-    return JSONResponse(body, 200 if ready else 503)

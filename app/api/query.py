@@ -12,7 +12,7 @@ from app.errors import InvalidInput
 
 
 async def check_query(request: Request) -> None:
-    """A dependency of every route. InvalidInput, UnsupportedMediaType."""
+    """A dependency of every route but the probes. InvalidInput, UnsupportedMediaType."""
     if not request.query_params:
         return
     known = known_to(request.scope["route"], request.headers.get("content-type"))

@@ -47,7 +47,8 @@ class Scoring(Protocol):
 
     def doubtful(self, queries: Vectors, last: Vectors, worst: Vectors) -> Mask:
         """(m, d), scores (m,), (m,) -> (m,): rounding may have put one as good as the last that counts behind the
-        worst that was looked at. Never where what it confuses has about one score in single precision.
+        worst that was looked at. Of distances alone: what it confuses of other scores has about one score in
+        single precision.
         """
 
     def codes(self, vectors: Vectors, numbers: Vectors) -> Vectors:

@@ -1,7 +1,8 @@
 """Points at one moment, searched exactly: every one that is wanted is compared with every query."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -12,10 +13,11 @@ from app.index.faiss import products
 from app.index.scoring import Folded, Scoring
 
 CHUNK = 16384  # points whose products with several queries are in memory at a time
+DOUBLES = 1024  # points in double precision at a time: few enough for the processor's cache
 QUERIES = 256  # and those queries
 NUMBERS = 2**24  # of candidates' vectors in memory at a time
 MARGIN = 16  # candidates beyond k: single precision may swap what is nearly as near
-WIDER = 4  # times as many where it cannot tell
+WIDER = 4  # times as many where it cannot tell, as double precision sees them
 
 Run = slice | Slots
 
@@ -41,25 +43,29 @@ class View:
         """(c, w)"""
         return self.scoring.codes(self.vectors[slots], self.numbers[slots])
 
-    def nearest(self, queries: Vectors, k: int, wanted: Mask | None = None, margin: int = MARGIN) -> Ranking:
-        """Of all, or of those wanted (n,). Where single precision cannot tell, more candidates are compared."""
+    def nearest(self, queries: Vectors, k: int, wanted: Mask | None = None) -> Ranking:
+        """Of all, or of those wanted (n,). Where single precision cannot tell, double precision looks again, once:
+        distances that are about a last bit of the vectors it may confuse, and of many equals it takes any.
+        """
         wanted = self.taken if wanted is None else wanted
         most = count(wanted)
-        k, fetched = min(k, most), min(k + margin, most)
+        k, fetched = min(k, most), min(k + MARGIN, most)
         found = self.ranked(queries, self.candidates(queries, fetched, wanted), fetched, "exact")
         scores, slots = found.scores[:, :k], found.slots[:, :k]
         if k and fetched < most:
             again = self.scoring.doubtful(queries, scores[:, -1], found.scores[:, -1])
             if again.any():
-                wider = self.nearest(queries[again], k, wanted, WIDER * margin)
-                scores[again], slots[again], fetched = wider.scores, wider.slots, wider.fetched
+                fetched, doubted = min(k + WIDER * MARGIN, most), queries[again]
+                surer = self._surer(doubted, fetched, wanted)
+                scores[again], slots[again], *_ = self.ranked(doubted, surer, k, "exact")
         return Ranking(scores, slots, "exact", fetched)
 
     def candidates(self, queries: Vectors, k: int, wanted: Mask) -> Slots:
         """The k nearest of those wanted as single precision sees them, in no order: (m, min(k, wanted))."""
         folded = self.scoring.fold(np.ascontiguousarray(queries, np.float32))
         k = min(k, count(wanted))
-        found = [self._nearest(part, k, wanted) for part in parts(folded)] if k else []
+        step = CHUNK if len(queries) > 1 else len(wanted)
+        found = [best(partial(self._nearness, part), k, wanted, step) for part in parts(folded)] if k else []
         return np.concatenate([np.empty((0, k), np.int64), *found]).reshape(len(queries), k)
 
     def ranked(self, queries: Vectors, candidates: Slots, k: int, proposer: str) -> Ranking:
@@ -71,28 +77,27 @@ class View:
         scores, slots = zip((np.empty((0, k), np.float32), np.empty((0, k), np.int64)), *found, strict=True)
         return Ranking(np.concatenate(scores), np.concatenate(slots), proposer, fetched)
 
-    def _nearest(self, folded: Folded, k: int, wanted: Mask) -> Slots:
-        m = len(folded.vectors)
-        nearest, slots = torch.empty(m, 0), torch.empty(m, 0, dtype=torch.int64)
-        for run in runs(wanted, m):
-            nearness = self._nearness(folded, run)
-            if isinstance(run, slice) and not wanted[run].all():
-                nearness[:, torch.from_numpy(~wanted[run])] = -torch.inf
-            here, column = nearness.topk(min(k, nearness.shape[1]))
-            nearest, slots = torch.cat([nearest, here], 1), torch.cat([slots, numbered(run, column)], 1)
-            if nearest.shape[1] > k:
-                nearest, column = nearest.topk(k)
-                slots = slots.gather(1, column)
-        return slots.numpy()
+    def _surer(self, queries: Vectors, k: int, wanted: Mask) -> Slots:
+        """The k least distant of those wanted as double precision sees them, in no order: (m, k)."""
+        doubles = torch.from_numpy(queries).double()
+        cuts = [doubles[start : start + QUERIES] for start in range(0, len(queries), QUERIES)]
+        return np.concatenate([best(partial(self._closeness, cut), k, wanted, DOUBLES) for cut in cuts])
 
     def _nearness(self, folded: Folded, run: Run) -> Tensor:
         """(m, c)"""
-        rows = (
-            self.vectors[run] if isinstance(run, slice) else self.vectors.take(run, 0)
-        )  # thrice as fast as [run]
-        products = torch.from_numpy(multiplied(folded.vectors, rows))
+        products = torch.from_numpy(multiplied(folded.vectors, self._rows(run)))
         a, b = torch.from_numpy(self.numbers[run]).unbind(1)
         return products.sub_(torch.from_numpy(folded.offsets)[:, None]).mul_(a).sub_(b)
+
+    def _closeness(self, queries: Tensor, run: Run) -> Tensor:
+        """‖q‖² - ‖q - y‖² (m, c), about no mean: double precision needs none."""
+        rows = torch.from_numpy(self._rows(run)).double()
+        return (2 * queries @ rows.T).sub_(torch.linalg.vecdot(rows, rows))
+
+    def _rows(self, run: Run) -> Vectors:
+        return (
+            self.vectors[run] if isinstance(run, slice) else self.vectors.take(run, 0)
+        )  # thrice as fast as [run]
 
     def _ranked(self, queries: Vectors, candidates: Slots, k: int) -> tuple[Vectors, Slots]:
         step = max(1, NUMBERS // self.vectors.shape[1])
@@ -104,19 +109,34 @@ class View:
         return np.take_along_axis(scores, order, 1), np.take_along_axis(candidates, order, 1)
 
 
+def best(nearness: Callable[[Run], Tensor], k: int, wanted: Mask, step: int) -> Slots:
+    """Of those wanted the k, at most as many as there are, with the largest nearness to each query: (m, k)."""
+    nearest, slots = torch.empty(1, 0), torch.empty(1, 0, dtype=torch.int64)
+    for run in runs(wanted, step):
+        near = nearness(run)
+        if isinstance(run, slice) and not wanted[run].all():
+            near[:, torch.from_numpy(~wanted[run])] = -torch.inf
+        here, column = near.topk(min(k, near.shape[1]))
+        nearest = torch.cat([nearest.expand(len(here), -1), here], 1)
+        slots = torch.cat([slots.expand(len(here), -1), numbered(run, column)], 1)
+        if nearest.shape[1] > k:
+            nearest, column = nearest.topk(k)
+            slots = slots.gather(1, column)
+    return slots.numpy()
+
+
 def parts(folded: Folded) -> Iterator[Folded]:
     for start in range(0, len(folded.vectors), QUERIES):
         cut = slice(start, start + QUERIES)
         yield Folded(folded.vectors[cut], folded.offsets[cut])
 
 
-def runs(wanted: Mask, queries: int) -> Iterator[Run]:
+def runs(wanted: Mask, step: int) -> Iterator[Run]:
     """Where those wanted are: slices that may hold others too, or, if few are wanted, their slots."""
     if 2 * count(wanted) < len(wanted):
         slots = wanted.nonzero()[0]
         yield from (slots[start : start + CHUNK] for start in range(0, len(slots), CHUNK))
     else:
-        step = CHUNK if queries > 1 else len(wanted)
         yield from (slice(start, min(start + step, len(wanted))) for start in range(0, len(wanted), step))
 
 

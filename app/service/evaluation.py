@@ -9,7 +9,7 @@ from torch.nn.functional import pad
 
 from app.errors import InvalidInput
 from app.service.examples import Examples, Truth, known_as, marks, places
-from app.service.heads import Heads
+from app.service.heads import Heads, has_marks
 from app.service.inputs import check_most
 from app.service.outputs import check_finite, check_size
 from app.service.routes import Route, pair_of
@@ -152,6 +152,9 @@ class Evaluations:
             f"{described} of the {len(of)} items are anchors of the head's relative codes": described > 0,
             f"{fitted_on} of the {len(of)} items are among those that the head was fitted on, which flatters it: "
             "`fit` has its held-out figures": fitted_on > 0,
+            "it is not known which items the head was fitted on, and some may be among these: fit it anew": (
+                record.value["fit"] is not None and not has_marks(record)
+            ),
             f"no native figures: there is no space {home_of(record)!r} any more": home != home_of(record),
             f"no native figures: {home!r} does not have all of the items": (
                 home not in (None, of.space) and of.ids is not None and self._missing(str(home), of) > 0

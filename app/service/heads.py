@@ -1,13 +1,14 @@
 """Heads: decoders of the vectors of one space, or of relative codes that every space has."""
 
-from collections.abc import Mapping, Set
+from collections.abc import Mapping, Sequence, Set
+from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
 from functools import lru_cache
 from typing import Any
 
 import orjson
 
-from app.errors import Conflict, WrongDimension
+from app.errors import Conflict, StaleWrite, WrongDimension
 from app.onnx.head import OnnxHead
 from app.service.examples import MARK
 from app.service.inputs import check_choice
@@ -90,8 +91,10 @@ class Heads(Resources):
 
     def delete(self, name: str, if_match: str | None) -> None:
         super().delete(name, if_match)
-        if self._evaluations.find(name):
-            self._evaluations.delete(name, None)
+        kept, head = self._evaluations.find(name), self.find(name)
+        if kept and (head is None or kept.value["head"] != head.position):
+            with suppress(StaleWrite):  # another deletes them too, or has made the head anew and evaluates it
+                self.store.commit(Write(kept.kind, name, kept.position, None))
 
     def keep(self, head: Record, space: str, evaluation: Mapping[str, Any]) -> None:
         """In place of an earlier one of the same space. NotFound; Conflict if the head was replaced."""
@@ -107,6 +110,15 @@ class Heads(Resources):
     def evaluations(self, head: Record) -> dict[str, Any]:
         """The last one of each space."""
         return last_of(self._evaluations.find(head.name), head)
+
+    def evaluations_of(self, heads: Sequence[Record], after: str) -> list[dict[str, Any]]:
+        """Those of each of the heads of a page, which come next after this name; in one read, or a few."""
+        kept: dict[str, Record] = {}
+        while heads and after < heads[-1].name:
+            found = self.store.page(self._evaluations.kind, after, len(heads))
+            kept |= {record.name: record for record in found}
+            after = found[-1].name if len(found) == len(heads) else heads[-1].name
+        return [last_of(kept.get(head.name), head) for head in heads]
 
     def made(self, spec: HeadSpec, parts: Parts) -> Head:
         """UnknownMethod, InvalidHead."""
@@ -129,7 +141,7 @@ class Heads(Resources):
 
     def seen(self, record: Record) -> set[bytes]:
         """Marks of the items that it was fitted on. CorruptStore if it was replaced meanwhile."""
-        marks = self.blob(record.value["seen"])
+        marks = self.blob(record.value["seen"]) if has_marks(record) else b""
         return {marks[start : start + MARK] for start in range(0, len(marks), MARK)}
 
     def _read(self, kind: str, activation: str, digest: str, parameters: bytes) -> Head:
@@ -152,11 +164,17 @@ class Heads(Resources):
 
 
 def last_of(evaluations: Record | None, head: Record) -> dict[str, Any]:
-    """By space; none of what a head of this name was before."""
-    if evaluations is None or evaluations.value["head"] != head.position:
-        return {}
-    last: dict[str, Any] = evaluations.value["last"]
+    """By space; none of what a head of this name was before. Heads of before held their evaluations themselves."""
+    beside = evaluations is not None and evaluations.value["head"] == head.position
+    last: dict[str, Any] = (
+        evaluations.value["last"] if evaluations and beside else head.value.get("evaluations", {})
+    )
     return last
+
+
+def has_marks(head: Record) -> bool:
+    """Heads of before had none of the items that they were fitted on."""
+    return "seen" in head.value
 
 
 def answering_digest(head: Record) -> str:

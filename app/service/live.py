@@ -16,6 +16,7 @@ from app.service.columns import Columns
 from app.service.filters import Filter
 from app.service.indexing import Indexing
 from app.service.turnstile import Turnstile
+from app.store.base import digest_of
 from app.store.rows import Id, Log, Read, Rows, Segment, load
 from models.scores import Fitted
 
@@ -216,8 +217,8 @@ class Live:
 
     def _mask(self, wanted: Filter) -> Mask:
         """The slots wanted; kept until a write, as many ask for the same. Of a filter's values 1, 1.0 and true are
-        equal to Python, and their texts are not."""
-        if (mask := self._masks.get(key := repr(wanted))) is None:
+        equal to Python, and their texts are not; of these a digest is kept, as lists of values may be long."""
+        if (mask := self._masks.get(key := digest_of(repr(wanted).encode()))) is None:
             if len(self._masks) >= FILTERS:
                 self._masks.clear()
             mask = self._masks[key] = wanted.mask(self._columns)
@@ -316,7 +317,7 @@ class Live:
         self._slot_of: dict[Id, int] = {}
         self._columns = Columns()
         self._order = None
-        self._masks: dict[str, Mask] = {}  # by filter
+        self._masks: dict[str, Mask] = {}  # by the digest of a filter
         self._ids: list[Id] = []  # by slot, as all that follows
         self._payloads: list[bytes] = []
         self._origins: list[bytes] = []

@@ -10,7 +10,8 @@ from tests.app.api.conftest import ARROW, NPY
 
 JSON = "application/json"
 PATHS = create_app(Settings(store="sqlite:///unused.db")).openapi()["paths"]
-ROUTES = [(method, path) for path, methods in PATHS.items() for method in methods]
+PROBES = ["/livez", "/readyz"]
+ROUTES = [(method, path) for path, methods in PATHS.items() for method in methods if path not in PROBES]
 TAKEN = {
     (method, path): [part["name"] for part in route.get("parameters", ()) if part["in"] == "query"]
     for path, methods in PATHS.items()
@@ -27,11 +28,18 @@ def asked(client, method, path, parameter, media_type=JSON):
 
 
 @pytest.mark.parametrize(("method", "path"), ROUTES)
-def test_every_route_refuses_what_it_does_not_know(linked, assert_problem, method, path):
+def test_every_route_but_a_probe_refuses_what_it_does_not_know(linked, assert_problem, method, path):
     problem = assert_problem(asked(linked, method, path, "limti"), 422, "invalid-input")
     known = [] if (method, path) in BINARY else TAKEN[method, path]
     assert (problem["got"], problem["expected"]) == (["limti"], sorted(known))
     assert "limti" in problem["detail"]
+
+
+@pytest.mark.parametrize("path", PROBES)
+def test_a_probe_answers_whatever_is_added_to_it(linked, path):
+    assert "get" in PATHS[path]
+    answer = linked.get(f"{path}?x=1&nocache")
+    assert (answer.status_code, answer.json()["status"]) in [(200, "ok"), (503, "unavailable")]
 
 
 @pytest.mark.parametrize("media_type", [NPY, ARROW])

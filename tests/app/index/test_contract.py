@@ -111,6 +111,20 @@ def test_exact_euclidean_search_is_exact_in_tight_clusters_far_apart(copies, que
         assert (found.scores == right.scores).all()
 
 
+@pytest.mark.parametrize("queries", [1, 64])
+def test_of_many_equal_points_few_are_compared(queries):
+    stored = np.repeat(vectors(1) + 100, 3000, axis=0)
+    stored[:100] += np.float32(0.5)
+    asked = stored[-1] + np.float32(0.01) * vectors(queries, seed=1)
+    oracle = NumpyIndex(DIM, "euclidean")
+    oracle.put(numbered(3000), stored)
+    found = View.of(stored, SCORINGS["euclidean"]()).nearest(asked, 10)
+    assert (found.scores == oracle.search(asked, 10).scores).all()
+    assert (found.slots >= 100).all()
+    assert all(len(set(row)) == 10 for row in found.slots.tolist())
+    assert found.fetched < 100
+
+
 @pytest.mark.parametrize("scale", [1e-30, 1e-20, 1e-3, 1e3, 1e17])
 def test_cosine_does_not_depend_on_length(kind, scale):
     both = kind(DIM, "cosine"), NumpyIndex(DIM, "cosine")

@@ -13,6 +13,7 @@ from app.service.relative import RelativeSpec
 from app.service.spaces import Space
 from app.service.translators import Spec
 from app.settings import Settings
+from app.store import Write
 from app.store.rows import Rows
 from models.errors import InvalidHead
 
@@ -126,6 +127,101 @@ def test_nothing_is_left_of_a_fitted_head_that_is_deleted(services, store):
     services.heads.delete("f", None)
     assert [store.blob(value[name]) for name in ("artifact", "seen")] == [None, None]
     assert store.get("evaluations", "f") is None
+
+
+def of_before(services, store, name):
+    """The record of a head as it was when it held its evaluations itself, and no marks."""
+    head = services.heads.get(name)
+    value = {key: part for key, part in head.value.items() if key != "seen"} | {"evaluations": {"b": {"items": 9}}}
+    rests_on = (("space", "b"),)
+    return store.commit(
+        Write("head", name, head.position, value, rests_on=rests_on, refers=frozenset([value["artifact"]]))
+    )
+
+
+def test_a_head_of_before_keeps_its_evaluations_and_gets_new_ones(services, store):
+    services.fitting.fit("f", labelled(services, "b"), None, None)
+    assert services.heads.evaluations(of_before(services, store, "f")) == {"b": {"items": 9}}
+    done = services.evaluations.evaluate("f", labelled(services, "a"), None)
+    assert any("not known which items" in warning for warning in done.warnings)
+    kept = services.heads.evaluations(services.heads.get("f"))
+    assert (kept.keys(), kept["b"], kept["a"]["at"]) == ({"a", "b"}, {"items": 9}, done.at)
+    services.fitting.fit("f", labelled(services, "b"), None, None)
+    assert services.heads.evaluations(services.heads.get("f")) == {}
+
+
+def test_what_a_head_that_was_put_was_fitted_on_is_no_question(services, store):
+    of_before(services, store, "h")
+    warnings = services.evaluations.evaluate("h", labelled(services, "b"), None).warnings
+    assert not any("fitted on" in warning for warning in warnings)
+
+
+def between_two_deletes(services, happens, late=True):
+    """`happens` once the head is deleted, and its evaluations are not: after these were read, or before."""
+    find = services.heads._evaluations.find
+
+    def first(name):
+        services.heads._evaluations.find = find
+        if late:
+            kept = find(name)
+            happens(name)
+            return kept
+        happens(name)
+        return find(name)
+
+    services.heads._evaluations.find = first
+
+
+@pytest.mark.parametrize("late", [True, False])
+def test_a_head_made_anew_while_the_old_one_is_deleted_keeps_its_evaluation(services, store, late):
+    services.evaluations.evaluate("h", labelled(services, "b"), None)
+
+    def made_anew(name):
+        record, _ = services.heads.put(name, HeadSpec("linear", "b", labels=["x", "y"]), {"weight": WEIGHT}, None)
+        services.heads.keep(record, "b", {"of": "the new one"})
+
+    between_two_deletes(services, made_anew, late)
+    services.heads.delete("h", None)
+    assert services.heads.evaluations(services.heads.get("h")) == {"b": {"of": "the new one"}}
+    services.heads.delete("h", None)
+    assert store.get("evaluations", "h") is None
+
+
+def test_a_delete_is_done_where_another_replica_has_deleted_the_evaluations(services, store):
+    services.evaluations.evaluate("h", labelled(services, "b"), None)
+    between_two_deletes(services, lambda name: over(store).heads._evaluations.delete(name, None))
+    services.heads.delete("h", None)
+    assert (store.get("head", "h"), store.get("evaluations", "h")) == (None, None)
+
+
+def test_a_page_of_heads_has_its_evaluations_by_one_read(services, store, monkeypatch):
+    names = [f"h{number}" for number in range(6)]
+    for name in names:
+        services.heads.put(name, HeadSpec("linear", "b", labels=["x", "y"]), {"weight": WEIGHT}, None)
+    for name in names[1:5]:
+        services.heads.keep(services.heads.get(name), "b", {"of": name})
+    wanted = [{}, {}, *({"b": {"of": name}} for name in names[1:5]), {}]
+    reads, page = [], store.page
+    monkeypatch.setattr(store, "page", lambda *of: reads.append(of) or page(*of))
+    heads, _ = services.heads.page("", 100)
+    assert services.heads.evaluations_of(heads, "") == wanted
+    assert [kind for kind, *_ in reads] == ["head", "evaluations"]
+    assert services.heads.evaluations_of([], "h5") == []
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3])
+def test_evaluations_that_no_head_has_any_more_hide_none(services, store, limit):
+    for number in range(5):  # as a crash between two deletes leaves them
+        store.commit(Write("evaluations", f"gone-{number}", 0, {"head": 1, "last": {"b": {}}}))
+    for name in ("h1", "h2"):
+        services.heads.put(name, HeadSpec("linear", "b", labels=["x", "y"]), {"weight": WEIGHT}, None)
+        services.heads.keep(services.heads.get(name), "b", {"of": name})
+    found, after = [], ""
+    while after is not None:
+        heads, following = services.heads.page(after, limit)
+        found += zip([head.name for head in heads], services.heads.evaluations_of(heads, after), strict=True)
+        after = following
+    assert dict(found) == {"h": {}, "h1": {"b": {"of": "h1"}}, "h2": {"b": {"of": "h2"}}}
 
 
 def test_a_head_that_is_deleted_leaves_its_space_free(services, store):

@@ -1,5 +1,6 @@
 """Collections in memory, against a dict and the NumPy oracle, as two replicas of one store see them."""
 
+import sys
 import tempfile
 import threading
 from contextlib import suppress
@@ -231,6 +232,16 @@ def test_filters_that_python_holds_to_be_equal_are_told_apart(two):
     for _ in range(2):
         counts = [two[0].collections.count("c", Filter(must=[Condition("a", "in", [value])])) for value in asked]
         assert counts == [2, 2, 1, 1] + [0] * (2 * FILTERS)
+
+
+def test_a_long_filter_is_held_by_no_more_than_a_short_one(two):
+    collections = two[0].collections
+    collections.put_points("c", rows_of({"x": ((1.0, 0.0, 0.0), b'{"a":1}')}), None)
+    held = {}
+    for values in ([1], [*range(10_000)]):
+        assert collections.count("c", Filter(must=[Condition("a", "in", values)])) == 1
+        held[len(values)] = [sys.getsizeof(key) for key in collections.live(collections.get("c"))._masks]
+    assert held[10_000] == 2 * held[1]
 
 
 def test_searches_during_writes_see_whole_batches(two):
