@@ -27,7 +27,7 @@ class ArrowCodec:
             with pa.ipc.open_stream(body) as stream:
                 table = stream.read_all()
             table.validate(full=True)
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # the last of names of columns
             raise MalformedBody(f"the body is not an Arrow stream: {error}") from error
         if table.num_rows > len(body):
             raise MalformedBody(f"{table.num_rows} rows cannot lie in a body of {len(body)} bytes")
