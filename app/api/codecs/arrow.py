@@ -83,7 +83,8 @@ def ids_of(column: pa.Array) -> list[Any]:
 
 def vectors_of(column: pa.Array) -> NDArray[np.float32]:
     """From fixed-size or plain lists of numbers. InvalidVectors for nulls and ragged rows."""
-    if not (pa.types.is_list(column.type) or pa.types.is_large_list(column.type) or is_fixed(column)):
+    lists = pa.types.is_list(column.type) or pa.types.is_large_list(column.type) or is_fixed(column)
+    if not lists or not is_number(column.type.value_type):
         raise InvalidVectors(f"column vector must hold lists of numbers, got {column.type}", got=str(column.type))
     if column.null_count:
         row = column.is_null().index(True).as_py()
@@ -101,6 +102,10 @@ def vectors_of(column: pa.Array) -> NDArray[np.float32]:
 
 def is_fixed(column: pa.Array) -> bool:
     return bool(pa.types.is_fixed_size_list(column.type))
+
+
+def is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
 def payloads_of(column: pa.Array) -> list[Any]:
