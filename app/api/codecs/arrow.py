@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from app.api.codecs.base import Fields, matrix
-from app.errors import InvalidVectors, MalformedBody
+from app.errors import InvalidInput, InvalidVectors, MalformedBody
 
 OPTIONS = orjson.OPT_SERIALIZE_NUMPY
 COLUMNS = {"id": "ids", "vector": "vectors", "payload": "payloads"}
@@ -36,6 +36,10 @@ class ArrowCodec:
             raise MalformedBody(f"the columns must be among {list(COLUMNS)}, each once, got {table.column_names}")
         read = {"id": ids_of, "vector": vectors_of, "payload": payloads_of}
         columns = {COLUMNS[name]: read[name](table[name].combine_chunks()) for name in table.column_names}
+        if twice := sorted(query.keys() & columns.keys()):
+            raise InvalidInput(
+                f"{twice} came as columns and as query parameters: give each in one place", got=twice
+            )
         return {**query, **columns}
 
     def encode(self, fields: Fields) -> tuple[bytes, dict[str, str]]:
