@@ -126,10 +126,8 @@ def shown(value: Any) -> str:
     if isinstance(value, str):
         more = f"… of length {len(value)}" if len(value) > SHOWN else ""
         return f"{value[:SHOWN]!r}{more}"
-    if isinstance(value, list):
-        return f"an array of length {len(value)}"
-    if isinstance(value, dict):
-        return "an object"
+    if isinstance(value, list | dict):
+        return f"an {'array' if isinstance(value, list) else 'object'} of length {len(value)}"
     if value is None or isinstance(value, bool):
         return json.dumps(value)
     return f"{value!r:.{SHOWN}}"
