@@ -11,8 +11,9 @@ from pydantic import BaseModel, ValidationError
 from app.api.codecs import CODECS, Codec, reader, writer
 from app.api.codecs.base import HOLDERS, Fields
 from app.api.codecs.json import to_base64
-from app.api.errors import MEDIA_TYPE, from_validation, too_large
+from app.api.errors import MEDIA_TYPE, too_large
 from app.api.schemas.base import ProblemOut
+from app.api.validation import from_validation
 from app.errors import TooManyRows, UnsupportedMediaType
 
 JSON, NPY, ARROW = CODECS
@@ -57,7 +58,7 @@ class Body(Generic[Model]):
         try:
             return self.model.model_validate(fields, strict=codec.media_type == JSON or None)
         except ValidationError as error:
-            raise from_validation(error.errors(include_input=False, include_url=False), fields) from error
+            raise from_validation(error.errors(include_url=False), fields, self.model) from error
 
     @property
     def openapi(self) -> dict[str, Any]:

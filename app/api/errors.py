@@ -10,12 +10,12 @@ from urllib.parse import quote
 from fastapi import APIRouter, FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
-from pydantic_core import ErrorDetails
 from starlette.exceptions import HTTPException
 from starlette.routing import Match
 
 from anchors.errors import AnchorError
 from app import errors
+from app.api.validation import from_validation
 from models.errors import DomainError, ModelError
 
 STATUS: Mapping[type[DomainError], int] = {
@@ -73,40 +73,8 @@ def problem_of(error: DomainError, path: str) -> JSONResponse:
     return problem(status_of(error), code_of(error), str(error), path, **error.facts)
 
 
-def from_validation(found: list[ErrorDetails], body: Any = None) -> errors.InvalidInput:
-    """What pydantic says, with JSON pointers into the body and without a copy of it."""
-    places = [
-        {
-            "pointer": pointer(error["loc"] if body is None else place(error, body)),
-            "message": error["msg"].removeprefix("Value error, "),
-        }
-        for error in found
-    ]
-    first = places[0]
-    more = f" (and {len(places) - 1} more)" if len(places) > 1 else ""
-    where = f"{first['pointer']}: " if first["pointer"] else ""
-    return errors.InvalidInput(f"{where}{first['message']}{more}", errors=places[:20])
-
-
 def too_large(limit: int) -> errors.BodyTooLarge:
     return errors.BodyTooLarge(f"a body may have at most {limit} bytes: send fewer rows a call", limit=limit)
-
-
-def place(error: ErrorDetails, body: Any) -> tuple[int | str, ...]:
-    """Where in the body it is, or should be: pydantic also names the alternative that it tried."""
-    path: list[int | str] = []
-    for part in error["loc"]:
-        inside = part in body if isinstance(body, dict) else isinstance(body, list) and part in range(len(body))
-        if inside:
-            path.append(part)
-            body = body[part]
-    *_, last = error["loc"] or ("",)
-    return (*path, last) if error["type"] == "missing" or last == "[key]" else tuple(path)
-
-
-def pointer(path: tuple[int | str, ...]) -> str:
-    """RFC 6901."""
-    return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in path)
 
 
 async def on_domain_error(request: Request, error: Exception) -> JSONResponse:

@@ -47,7 +47,7 @@ def get_space(space: NamePath, services: ServicesDep, response: Response) -> Spa
 
 @router.delete("/{space}", status_code=204, responses=problems(404, 409, 412))
 def delete_space(space: NamePath, services: ServicesDep, if_match: IfMatch = None) -> None:
-    """Delete a space and its anchors; 409 while translators or collections rest on it."""
+    """Delete a space and its anchors; 409 while translators, heads or collections rest on it."""
     services.spaces.delete(space, if_match)
 
 

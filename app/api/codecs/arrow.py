@@ -10,7 +10,7 @@ import pyarrow as pa
 from numpy.typing import NDArray
 
 from app.api.codecs.base import Fields, matrix
-from app.errors import InvalidVectors, MalformedBody
+from app.errors import InvalidInput, InvalidVectors, MalformedBody
 
 OPTIONS = orjson.OPT_SERIALIZE_NUMPY
 COLUMNS = {"id": "ids", "vector": "vectors", "payload": "payloads"}
@@ -27,7 +27,7 @@ class ArrowCodec:
             with pa.ipc.open_stream(body) as stream:
                 table = stream.read_all()
             table.validate(full=True)
-        except (pa.ArrowException, OSError) as error:
+        except (pa.ArrowException, OSError, UnicodeDecodeError) as error:  # the last of names of columns
             raise MalformedBody(f"the body is not an Arrow stream: {error}") from error
         if table.num_rows > len(body):
             raise MalformedBody(f"{table.num_rows} rows cannot lie in a body of {len(body)} bytes")
@@ -36,6 +36,10 @@ class ArrowCodec:
             raise MalformedBody(f"the columns must be among {list(COLUMNS)}, each once, got {table.column_names}")
         read = {"id": ids_of, "vector": vectors_of, "payload": payloads_of}
         columns = {COLUMNS[name]: read[name](table[name].combine_chunks()) for name in table.column_names}
+        if twice := sorted(query.keys() & columns.keys()):
+            raise InvalidInput(
+                f"{twice} came as columns and as query parameters: give each in one place", got=twice
+            )
         return {**query, **columns}
 
     def encode(self, fields: Fields) -> tuple[bytes, dict[str, str]]:
@@ -83,7 +87,8 @@ def ids_of(column: pa.Array) -> list[Any]:
 
 def vectors_of(column: pa.Array) -> NDArray[np.float32]:
     """From fixed-size or plain lists of numbers. InvalidVectors for nulls and ragged rows."""
-    if not (pa.types.is_list(column.type) or pa.types.is_large_list(column.type) or is_fixed(column)):
+    lists = pa.types.is_list(column.type) or pa.types.is_large_list(column.type) or is_fixed(column)
+    if not lists or not is_number(column.type.value_type):
         raise InvalidVectors(f"column vector must hold lists of numbers, got {column.type}", got=str(column.type))
     if column.null_count:
         row = column.is_null().index(True).as_py()
@@ -101,6 +106,10 @@ def vectors_of(column: pa.Array) -> NDArray[np.float32]:
 
 def is_fixed(column: pa.Array) -> bool:
     return bool(pa.types.is_fixed_size_list(column.type))
+
+
+def is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
 def payloads_of(column: pa.Array) -> list[Any]:

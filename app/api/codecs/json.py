@@ -32,7 +32,7 @@ class JsonCodec:
         try:
             parsed = simdjson.Parser().parse(body)
         except (ValueError, RuntimeError) as error:
-            raise unreadable(body, error) from error
+            raise unreadable(body) from error
         if not isinstance(parsed, simdjson.Object):
             raise MalformedBody("the body must be a JSON object")
         return members(parsed, body)
@@ -108,17 +108,24 @@ def fault_of(row: Any, width: int) -> str | None:
     return f"has {len(row)} numbers, row 0 has {width}" if len(row) != width else None
 
 
-def unreadable(body: bytes, error: Exception) -> MalformedBody | InvalidVectors:
+def unreadable(body: bytes) -> MalformedBody | InvalidVectors:
     """Python's own parser also reads NaN, Infinity and huge numbers, so it can tell where they stand."""
     try:
-        parsed = json.loads(body)
-    except (ValueError, RecursionError):
+        parsed = json.loads(body.decode().removeprefix("\ufeff"))
+    except json.JSONDecodeError as error:
         return MalformedBody(f"the body is not JSON: {error}")
+    except UnicodeDecodeError as error:
+        return MalformedBody(f"the body is not UTF-8: byte {error.start} is {body[error.start]:#04x}")
+    except (ValueError, RecursionError):
+        return MalformedBody("the body is nested too deeply, or has a number of thousands of digits")
     for fields in (parsed, *(parsed.get(name) for name in HOLDERS)) if isinstance(parsed, dict) else ():
         rows = fields.get("vectors") if isinstance(fields, dict) else None
         if isinstance(rows, list) and rows and "row" in (bad := first_bad(rows)).facts:
             return bad
-    return MalformedBody(f"the body has NaN, Infinity, a number beyond 64 bits or broken Unicode: {error}")
+    return MalformedBody(
+        "the body is not JSON that is read here: it has NaN, Infinity, a number beyond 64 bits, "
+        "half of a surrogate pair or very deep nesting"
+    )
 
 
 def array_of(value: Any) -> NDArray[np.float32]:

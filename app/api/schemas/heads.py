@@ -19,7 +19,10 @@ COMMON = ("kind", "space", "relative", "activation", "labels")
 
 
 class HeadIn(In):
-    """A decoder of the vectors of `space`, or of `relative` codes. What else it is made of, its `kind` says."""
+    """A decoder of the vectors of `space`, or of `relative` codes. What else it is made of, its `kind` says.
+
+    With `labels` it answers labels, and `probabilities` after softmax or sigmoid, but `outputs` after none.
+    """
 
     kind: Annotated[str, Field(json_schema_extra={"enum": list(KINDS)})]
     space: Name | None = None
@@ -36,7 +39,7 @@ class HeadIn(In):
         Tensors | None, Field(description='mlp: its state dict, by the number of the layer: "0.weight"')
     ] = None
     model: Annotated[Base64 | None, Field(description="onnx: the file")] = None
-    output: Annotated[str | None, Field(description="onnx: which of its outputs, if it has several")] = None
+    output: Annotated[str | None, Field(description="onnx: which of its outputs, only if it has several")] = None
 
     @model_validator(mode="after")
     def _one_place(self) -> Self:

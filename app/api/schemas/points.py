@@ -62,7 +62,7 @@ class PointsIn(In):
 
 
 class DeleteIn(In):
-    """Points by `ids`, or all that a `filter` matches."""
+    """Points by `ids`, or all that a `filter` of at least one condition matches."""
 
     ids: Ids | None = None
     filter: FilterField | None = None
@@ -71,6 +71,11 @@ class DeleteIn(In):
     def _one_way(self) -> Self:
         if (self.ids is None) == (self.filter is None):
             raise ValueError("give either `ids` or `filter`")
+        if self.filter and not self.filter.keys:
+            raise ValueError(
+                "a filter without any condition matches every point, or none: "
+                "delete the collection instead, or name what to delete"
+            )
         return self
 
     def which(self) -> list[Id] | Filter:

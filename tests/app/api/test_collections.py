@@ -341,6 +341,14 @@ def test_one_point_can_be_put_as_npy(plane, npy):
     assert answer.json()["points"] == 4
 
 
+def test_ids_beside_a_column_of_ids_are_422(plane, arrow, assert_problem):
+    client, content = plane(), arrow(id=["n"], vector=[[1.0, 0.0]])
+    answer = client.put(f"{POINTS}?ids=m", content=content, headers={"Content-Type": ARROW})
+    assert assert_problem(answer, 422, "invalid-input")["got"] == ["ids"]
+    answer = client.put(f"{POINTS}?ids=m", content=arrow(vector=[[1.0, 0.0]]), headers={"Content-Type": ARROW})
+    assert answer.json()["points"] == 4
+
+
 @pytest.mark.parametrize("payload", ['{"k": ["1", "é"]}', {"k": ["1", "é"]}], ids=["text", "struct"])
 def test_points_can_be_put_as_arrow(plane, arrow, payload):
     client = plane()

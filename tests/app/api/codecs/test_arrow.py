@@ -7,7 +7,8 @@ import pyarrow as pa
 import pytest
 
 from app.api.codecs import CODECS
-from app.errors import MalformedBody
+from app.api.codecs.arrow import COLUMNS
+from app.errors import InvalidVectors, MalformedBody
 from tests.app.api.codecs.conftest import ARROW, NPY, arrow_bytes, decoded, npy_bytes, refused
 
 # Round trips
@@ -68,6 +69,19 @@ def test_a_query_parameter_does_not_replace_a_column():
 def test_a_truncated_arrow_stream_is_malformed(cut):
     body = arrow_bytes(id=list("ab"), vector=[[1.0, 2.0], [3.0, 4.0]])
     refused(ARROW, body[: int(cut * len(body)) if isinstance(cut, float) else cut], MalformedBody)
+
+
+@pytest.mark.parametrize("name", [b"vector", b"payload", b"member"])
+def test_an_arrow_name_that_is_no_utf8_is_malformed(name):
+    body = arrow_bytes(vector=[[1.0, 2.0]], payload=[{"member": 1}])
+    assert name in body
+    refused(ARROW, body.replace(name, b"\xff" + name[1:]), MalformedBody)
+
+
+@pytest.mark.parametrize("column", COLUMNS)
+def test_an_arrow_column_of_another_type_may_have_any_name_within(column):
+    body = arrow_bytes(**{column: [[{"member": 1}]]})
+    refused(ARROW, body.replace(b"member", b"\xffember"), InvalidVectors if column == "vector" else MalformedBody)
 
 
 def test_an_arrow_file_is_not_a_stream():

@@ -185,7 +185,30 @@ def is_matrix(rows):
     ids=lambda body: repr(body[:20]),
 )
 def test_json_that_cannot_be_read_is_malformed(body):
-    refused(JSON, body, MalformedBody)
+    assert "_ERROR" not in str(refused(JSON, body, MalformedBody))  # simdjson's words
+
+
+@pytest.mark.parametrize(
+    "value", [b"NaN", b"-Infinity", b"1e400", b"9" * 30, b'"\\ud800"'], ids=lambda value: repr(value[:20])
+)
+@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "byte order mark"])
+def test_what_other_parsers_read_is_refused_in_plain_words(value, mark):
+    error = refused(JSON, mark + b'{"a": ' + value + b"}", MalformedBody)
+    assert "NaN, Infinity, a number beyond 64 bits" in str(error)
+
+
+BROKEN = {
+    b'{"a": 1,}': "line 1 column",
+    b'{"a": "\xff"}': "not UTF-8: byte 7 is 0xff",
+    '{"a": 1}'.encode("utf-16"): "not UTF-8: byte 0 is 0xff",
+    b"[" * 100_000: "nested too deeply",
+    b'{"a": ' + b"9" * 5000 + b"}": "thousands of digits",
+}
+
+
+@pytest.mark.parametrize(("body", "said"), BROKEN.items(), ids=lambda part: repr(part[:20]))
+def test_what_no_parser_reads_is_told_where_that_is_known(body, said):
+    assert said in str(refused(JSON, body, MalformedBody))
 
 
 @pytest.mark.parametrize(
