@@ -13,7 +13,7 @@ from app.index.view import MARGIN, View
 AT_ONCE = 8192  # points whose numbers are computed at a time
 FEW = 10_000  # points among which an exact search is as fast, where a filter leaves no more
 BEHIND = 4096  # points without a code before an approximation grows, or one
-ONE_IN = 64  # of so many
+ONE_IN = 256  # of so many
 OUTGROWN = 4  # times the points that it was made for
 
 AUTO = "auto"
