@@ -23,7 +23,7 @@ from models.calibration import Calibration, CalibrationReport, fit_calibration
 from models.comparison import mutual_knn, participation_ratio
 from models.confidence import Confidence, ConfidenceReport, fit_confidence
 from models.errors import InvalidHead, InvalidOption
-from models.folds import LEAST_GALLERY, Folds
+from models.folds import LEAST_GALLERY, Folds, Gallery
 from models.heads import Head
 from models.measures import NEIGHBOURS, Estimate, Outcomes, average, coldest, cosines, proportion, ranks
 from models.objectives import Objective, Retrieval, objective_named
@@ -152,14 +152,10 @@ def estimate(  # noqa: PLR0913, PLR0917  a question with seven sides, and who wa
     at_work = [fitted.trial(folds, fold) for fold in range(folds.count)]
     confidence, trust = fit_confidence(at_work, folds)
     calibration, shift = calibrated(at_work, score)
-    outcomes, judging = cross_fitted(served, folds)
     final, spread = fitted.settle(folds), collapse(folds)
     served_score = score.fit(final, folds.basis_of(final.predicted))
-    galleries = folds.galleries()
-    if aside:
-        galleries = aside.galleries(folds.y.mean(0))
-        judging = trials_aside(galleries, fitted.map_, folds.full(final.sample))
-        outcomes = outcomes_aside(judging, served_score)
+    galleries = aside.galleries(folds.y.mean(0)) if aside else folds.galleries()
+    outcomes, judging = judged_by(galleries, fitted, folds, served_score) if aside else cross_fitted(served, folds)
     judgement = Judgement.of(outcomes, galleries, goal.quality(judging, folds, seed), seed)
     report = Report(
         method=fitted.name,
@@ -307,6 +303,14 @@ def cross_fitted(tried: list[Tried], folds: Folds) -> tuple[Outcomes, list[Trial
         parts.append(judged(trial, similarities(trial, [candidate.score])[0]))
         trials.append(trial)
     return Outcomes.joined(parts), trials
+
+
+def judged_by(
+    galleries: list[Gallery], fitted: Method, folds: Folds, score: Fitted
+) -> tuple[Outcomes, list[Trial]]:
+    """What became of pairs aside, by the map that was fitted on all of the folds."""
+    trials = trials_aside(galleries, fitted.map_, fitted.transform(folds.x[folds.sample()]))
+    return outcomes_aside(trials, score), trials
 
 
 def calibrated(trials: list[Trial], score: Score) -> tuple[Calibration, CalibrationReport] | tuple[None, None]:
