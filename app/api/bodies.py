@@ -13,7 +13,7 @@ from app.api.codecs.base import HOLDERS, Fields
 from app.api.codecs.json import to_base64
 from app.api.errors import MEDIA_TYPE, too_large
 from app.api.schemas.base import ProblemOut
-from app.api.validation import from_validation
+from app.api.validation import fields_of, from_validation
 from app.errors import TooManyRows, UnsupportedMediaType
 
 JSON, NPY, ARROW = CODECS
@@ -71,7 +71,7 @@ class Body(Generic[Model]):
     @property
     def beside(self) -> set[str]:
         """The fields that a binary body cannot hold: they are query parameters."""
-        return {field.alias or name for name, field in self.model.model_fields.items()} - {"vectors", "payloads"}
+        return set(fields_of(self.model)) - {"vectors", "payloads"}
 
     def parameters(self) -> list[dict[str, Any]]:
         fields = self.model.model_json_schema(ref_template=SCHEMAS)["properties"]

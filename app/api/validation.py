@@ -50,9 +50,8 @@ def from_validation(
     for error in found:
         faults.setdefault(error["loc"] if body is None else place(error, body), []).append(error)
     around = {path[:length] for path in faults for length in range(len(path))}
-    meant = {
-        path: errors for path, errors in faults.items() if path not in around
-    }  # the alternative that fits best
+    # of alternatives, the one that fits best
+    meant = {path: errors for path, errors in faults.items() if path not in around}
     places = [{"pointer": pointer(path), "message": message(meant[path], model)} for path in [*meant][:FAULTS]]
     first = places[0]
     more = f" (and {len(meant) - 1} more)" if len(meant) > 1 else ""

@@ -95,9 +95,8 @@ class View:
         return (2 * queries @ rows.T).sub_(torch.linalg.vecdot(rows, rows))
 
     def _rows(self, run: Run) -> Vectors:
-        return (
-            self.vectors[run] if isinstance(run, slice) else self.vectors.take(run, 0)
-        )  # thrice as fast as [run]
+        # of slots, `take` is thrice as fast as brackets
+        return self.vectors[run] if isinstance(run, slice) else self.vectors.take(run, 0)
 
     def _ranked(self, queries: Vectors, candidates: Slots, k: int) -> tuple[Vectors, Slots]:
         step = max(1, NUMBERS // self.vectors.shape[1])

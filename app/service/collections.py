@@ -153,12 +153,16 @@ class Collections(Resources):
         live = self._live.get(name)
         return live.status() if live else None
 
-    def opened(self, name: str) -> tuple[Record, Live]:
-        """The record, and the points in memory as it says. NotFound."""
-        return self.steady(name, lambda record: (record, self.live(record)))
+    def opened(self, name: str) -> tuple[Collection, Live]:
+        """What the record says, and the points in memory as it says. NotFound."""
+        return self.steady(name, self.both)
 
     def live(self, record: Record) -> Live:
-        """In memory, as the record says. CorruptStore if it was replaced meanwhile: see `steady`."""
+        """The points in memory. CorruptStore if the record was replaced meanwhile: see `steady`."""
+        return self.both(record)[1]
+
+    def both(self, record: Record) -> tuple[Collection, Live]:
+        """A record is read once: its log may be long. CorruptStore."""
         collection = Collection.of(record)
         with self._opening:
             live = self._live.get(record.name)
@@ -169,7 +173,7 @@ class Collections(Resources):
                 live = self._live[record.name] = Live(*made_for, collection.index, self.indexing, saved)
             live.choose(collection.index)
         live.catch_up(record.position, collection.log, self.blob)
-        return live
+        return collection, live
 
     def delete(self, name: str, if_match: str | None) -> None:
         super().delete(name, if_match)
@@ -226,7 +230,7 @@ class Collections(Resources):
 
     def _changed(self, name: str, current: Record, rows: Rows) -> Write | None:
         """None if there is nothing to write, and nothing to delete."""
-        collection, live = Collection.of(current), self.live(current)
+        collection, live = self.both(current)
         self.check_ids(name, live, rows.ids or rows.deletes)
         if not rows.ids and not live.points(rows.deletes):
             return None

@@ -95,8 +95,8 @@ class Search:
     def search(self, name: str, query: Query) -> Found:
         """NotFound, OverLimit, WrongDimension, InvalidVectors, and what a first use of two spaces raises."""
         self.check_size(query.k, len(query.vectors))
-        record, live = self.collections.opened(name)
-        collection, began = Collection.of(record), perf_counter()
+        collection, live = self.collections.opened(name)
+        began = perf_counter()
         translation = self._translated(collection, query)
         translated = perf_counter()
         vectors = translation.vectors if translation else query.vectors
