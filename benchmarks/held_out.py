@@ -18,10 +18,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from models.blend import Blend
 from models.estimate import Report, estimate
 from models.folds import Folds
 from models.registry import candidates
-from models.scores import Score, similarities
 
 DATA = Path(os.environ.get("ANCHORAGE_DATA", "../shared/data"))
 
@@ -69,13 +69,13 @@ def in_galleries(similarity: Tensor, gallery: int) -> float:
 def among_all(report: Report, folds: Folds) -> float:
     """Of the chosen candidate: held-out anchors looked for among all anchors, also those it was fitted on."""
     (method,) = candidates(report.method, report.parameters)
-    score = Score(*(report.score[name] for name in ("codes", "power", "csls")))
+    blend = Blend.of_dict(report.score)
     found = []
     for fold in range(folds.parts):
         trial = method.trial(folds, fold)
         stored = folds.y if trial.y.shape[1] == folds.y.shape[1] else folds.span_y[0]
         everything = replace(trial, y=stored.to(trial.y.dtype))
-        found.append((similarities(everything, [score])[0], folds.rows(fold)))
+        found.append((blend.of(everything), folds.rows(fold)))
     counts = [len(rows) for _, rows in found]
     return float(np.average([mrr(*part) for part in found], weights=counts))
 

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from safetensors.torch import load, save
 from torch import Tensor
 
+from models.blend import Fitted
 from models.calibration import Calibration
 from models.confidence import Confidence
 from models.maps import Map
 from models.registry import MAPS
-from models.scores import Fitted
 
 
 @dataclass(frozen=True)

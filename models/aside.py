@@ -9,10 +9,10 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from models.base import Trial
+from models.blend import Fitted
 from models.folds import EVALUATED, Gallery
 from models.maps import Map
 from models.measures import Estimate, Outcomes, cosines
-from models.scores import Fitted
 
 
 @dataclass(frozen=True)

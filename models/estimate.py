@@ -1,9 +1,10 @@
 """From paired anchors to one fitted method, the score to compare with, and an honest account of both.
 
-Candidates, a method's variant with a score each, are cross-validated on the anchors by the loss of the caller's
-objective. The simplest kind within one standard error of the best wins (Breiman et al. 1984, "Classification and
-Regression Trees", 3.4.3), the error being that of the paired difference; of one kind, the best. The quality
-of a fold is taken from the candidate that the *other* rows choose, so the figures are not flattered by the choice.
+Candidates, a method's variant with the sum of its scores, are cross-validated on the anchors by the loss of the
+caller's objective. The simplest kind within one standard error of the best wins (Breiman et al. 1984,
+"Classification and Regression Trees", 3.4.3), the error being that of the paired difference; of one kind, the
+best. The quality of a fold is taken from the candidate that the *other* rows choose, compared as they suggest, so
+the figures are not flattered by the choice.
 """
 
 import time
@@ -19,17 +20,18 @@ from torch import Tensor
 
 from models.aside import Aside, Judgement, outcomes_aside, trials_aside
 from models.base import Method, Trial, check_pairs
+from models.blend import Blend, Fitted
 from models.calibration import Calibration, CalibrationReport, fit_calibration
 from models.comparison import mutual_knn, participation_ratio
 from models.confidence import Confidence, ConfidenceReport, fit_confidence
 from models.errors import InvalidHead, InvalidOption
 from models.folds import LEAST_GALLERY, Folds, Gallery
 from models.heads import Head
-from models.measures import NEIGHBOURS, Estimate, Outcomes, average, coldest, cosines, proportion, ranks
+from models.measures import NEIGHBOURS, Estimate, Outcomes, average, coldest, cosines, proportion, ranks, surprises
 from models.objectives import Objective, Retrieval, objective_named
 from models.progress import Progress, silent
 from models.registry import METHODS, candidates
-from models.scores import Fitted, Score, scores_for, similarities
+from models.scores import Score, scores_for, similarities
 from models.screening import suspicious
 
 FEW = 30  # held-out rows below which an interval is rough
@@ -45,15 +47,20 @@ class Tried:
     """A candidate and what became of the held-out rows."""
 
     method: Method
-    score: Score
     losses: Tensor  # (m, settings) of the objective
     reciprocal: Tensor  # (m,) 1 / rank
-    tuned: bool  # one of several variants or scores, of which the folds flatter the best
+    scores: tuple[Score, ...]
+    by_score: Tensor  # (s, m) what each would lose in retrieval
+    tuned: bool  # by the folds, which so flatter the best of several
 
     @property
     def loss(self) -> Tensor:
         """(m,)"""
         return coldest(self.losses)
+
+    def blend(self, rows: Tensor | slice = slice(None)) -> Blend:
+        """Of its scores, as these rows suggest."""
+        return Blend.weighted(self.scores, self.by_score[:, rows])
 
     @property
     def place(self) -> int:
@@ -69,7 +76,7 @@ class Tried:
 
 @dataclass(frozen=True)
 class Candidate:
-    """One variant of a method, with the score that suits it best; `loss` is the objective's, lower is better."""
+    """One variant of a method, with the scores that suit it; `loss` is the objective's, lower is better."""
 
     method: str
     parameters: Mapping[str, float]
@@ -148,7 +155,8 @@ def estimate(  # noqa: PLR0913, PLR0917  a question with seven sides, and who wa
     tried, dropped = trials(methods, folds, goal, time.monotonic() + budget, progress)
     best = chosen(tried)
     progress("report", 0, 1)
-    fitted, score, served = with_score(tried, best, folds, goal)
+    fitted, served = tried[best].method, tried if goal.by_score else with_scores(tried, best, folds)
+    score = served[best].blend()
     at_work = [fitted.trial(folds, fold) for fold in range(folds.count)]
     confidence, trust = fit_confidence(at_work, folds)
     calibration, shift = calibrated(at_work, score)
@@ -172,7 +180,7 @@ def estimate(  # noqa: PLR0913, PLR0917  a question with seven sides, and who wa
         confidence=trust,
         calibration=shift,
         collapse=spread,
-        candidates=table(tried, best),
+        candidates=table(served, best),
         dropped=dropped,
         warnings=warnings(fitted, folds, judgement, wrong, spread),
     )
@@ -218,7 +226,8 @@ def trials(
         return None if time.monotonic() > deadline else finite(method)
 
     def finite(method: Method) -> list[Tried]:
-        return [one for one in tried_with_scores(method, folds, objective) if one.losses.isfinite().all()]
+        one = attempt(method, folds, objective)
+        return [one] if one.losses.isfinite().all() else []
 
     with ThreadPoolExecutor(min(torch.get_num_threads(), AT_ONCE)) as pool:
         for number, (method, found) in enumerate(zip(methods, pool.map(in_time, methods), strict=True), 1):
@@ -237,40 +246,34 @@ def trials(
     return tried, sorted({method.name for method in late})
 
 
-def tried_with_scores(method: Method, folds: Folds, objective: Objective) -> list[Tried]:
-    """One candidate for each score, or a single one where the objective does not depend on it."""
-    scores = [] if objective.by_score else [Score()]
-    parts: list[tuple[Tensor, Tensor]] = []
-    for fold in range(folds.count):
-        trial = method.trial(folds, fold)
-        scores = scores or scores_for(trial)
-        similarity = similarities(trial, scores)  # (s, g, g)
-        loss = objective.of(trial, similarity, folds)
-        parts.append((loss.transpose(0, 1), (1 / ranks(similarity)).T))
-    losses, reciprocal = (folds.by_row(list(part)) for part in zip(*parts, strict=True))  # (m, s, ...)
-    tuned = bool(method.options) or len(scores) > 1
-    return [
-        Tried(method, score, losses[:, number], reciprocal[:, number], tuned)
-        for number, score in enumerate(scores)
+def attempt(method: Method, folds: Folds, objective: Objective) -> Tried:
+    """Every fold by a map that was fitted without it, compared as the rows outside of it suggest."""
+    at_work = [method.trial(folds, fold) for fold in range(folds.count)]
+    scores = tuple(scores_for(at_work[0])) if objective.by_score else (Score(),)
+    similarity = [similarities(trial, scores) for trial in at_work]  # (s, g, g) each
+    by_score = by_row(folds, [surprises(fold) for fold in similarity])
+    losses = torch.stack([coldest(of_score) for of_score in by_score])
+    compared = [
+        Blend.weighted(scores, losses[:, folds.outside(fold)]).sum(part, scores)[None]
+        for fold, part in enumerate(similarity)
     ]
+    found = [objective.of(*pair, folds) for pair in zip(at_work, compared, strict=True)]
+    reciprocal = by_row(folds, [1 / ranks(part) for part in compared])[0]
+    tuned = objective.by_score or bool(method.options)
+    return Tried(method, by_row(folds, found)[0], reciprocal, scores, losses, tuned)
 
 
-def with_score(
-    tried: list[Tried], best: int, folds: Folds, objective: Objective
-) -> tuple[Method, Score, list[Tried]]:
-    """The chosen method, the score that it is served with, and the candidates with the scores they would be."""
-    method = tried[best].method
-    if objective.by_score:
-        return method, tried[best].score, tried
-    scored = best_scored(method, folds)
-    tried[best] = replace(tried[best], score=scored.score, reciprocal=scored.reciprocal)
-    return method, scored.score, [replace(candidate, score=scored.score) for candidate in tried]
+def by_row(folds: Folds, values: list[Tensor]) -> Tensor:
+    """(s, g, ...) of every fold -> (s, m, ...)"""
+    return folds.by_row([value.transpose(0, 1) for value in values]).transpose(0, 1)
 
 
-def best_scored(method: Method, folds: Folds) -> Tried:
-    """With the score that suits it by retrieval, whatever the method was chosen for."""
-    scored = tried_with_scores(method, folds, Retrieval())
-    return min(scored, key=lambda candidate: float(candidate.loss.mean()))
+def with_scores(tried: list[Tried], best: int, folds: Folds) -> list[Tried]:
+    """What was chosen for something else with the scores that suit it; the others as if these were theirs."""
+    scored = attempt(tried[best].method, folds, Retrieval())
+    served = [replace(one, scores=scored.scores, by_score=scored.by_score) for one in tried]
+    served[best] = replace(served[best], reciprocal=scored.reciprocal)
+    return served
 
 
 def chosen(tried: list[Tried], rows: Tensor | slice = slice(None)) -> int:
@@ -294,13 +297,13 @@ def chosen(tried: list[Tried], rows: Tensor | slice = slice(None)) -> int:
 
 
 def cross_fitted(tried: list[Tried], folds: Folds) -> tuple[Outcomes, list[Trial]]:
-    """Of one partition, each fold's trial of the candidate that the other rows choose: at least two rows."""
+    """Of one partition, each fold's trial of what the other rows choose, compared as they suggest."""
     parts, trials = [], []
     for fold in range(folds.parts):
-        others = ~folds.inside(fold)[folds.evaluated]
-        candidate = tried[chosen(tried, others if others.sum() > 1 else slice(None))]
+        others = folds.outside(fold)
+        candidate = tried[chosen(tried, others)]
         trial = candidate.method.trial(folds, fold)
-        parts.append(judged(trial, similarities(trial, [candidate.score])[0]))
+        parts.append(judged(trial, candidate.blend(others).of(trial)))
         trials.append(trial)
     return Outcomes.joined(parts), trials
 
@@ -313,12 +316,12 @@ def judged_by(
     return outcomes_aside(trials, score), trials
 
 
-def calibrated(trials: list[Trial], score: Score) -> tuple[Calibration, CalibrationReport] | tuple[None, None]:
+def calibrated(trials: list[Trial], score: Blend) -> tuple[Calibration, CalibrationReport] | tuple[None, None]:
     """From scores of held-out rows to the native cosines of their counterparts, own counterparts left out."""
     translated, native = [], []
     for trial in trials:
         others = ~torch.eye(len(trial.y), dtype=torch.bool)
-        translated.append(similarities(trial, [score])[0][others])
+        translated.append(score.of(trial)[others])
         native.append(cosines(trial.y, trial.y)[others])
     if sum(map(len, native)) < LEAST_CALIBRATED:
         return None, None
@@ -338,22 +341,19 @@ def collapse(folds: Folds) -> Collapse:
 
 
 def table(tried: list[Tried], best: int) -> list[Candidate]:
-    """Of every variant of a method the score that suits it best, or the chosen one; the best first."""
-    rows: dict[tuple[str, tuple[float, ...]], Candidate] = {}
-    for index, candidate in enumerate(tried):
-        key = candidate.method.name, tuple(candidate.method.parameters().values())
-        row = Candidate(
+    """The best first."""
+    rows = [
+        Candidate(
             candidate.method.name,
             candidate.method.parameters(),
-            candidate.score.name,
+            candidate.blend().name,
             average(candidate.loss),
             proportion(candidate.reciprocal),
             index == best,
         )
-        before = rows.get(key)
-        if before is None or row.chosen or (row.loss.mean < before.loss.mean and not before.chosen):
-            rows[key] = row
-    return sorted(rows.values(), key=lambda row: row.loss.mean)
+        for index, candidate in enumerate(tried)
+    ]
+    return sorted(rows, key=lambda row: row.loss.mean)
 
 
 def warnings(chosen: Method, folds: Folds, judgement: Judgement, wrong: list[int], spread: Collapse) -> list[str]:

@@ -68,6 +68,11 @@ class Folds:
         """(n,) whether a row is held out by `fold`."""
         return self.fold_of[fold // self.parts] == fold % self.parts
 
+    def outside(self, fold: int) -> Tensor:
+        """(m,) whether an evaluated row is not held out by `fold`; all are where fewer than two would be."""
+        others = ~self.inside(fold)[self.evaluated]
+        return others if others.sum() > 1 else torch.ones_like(others)
+
     def rows(self, fold: int) -> Tensor:
         """(g,) the evaluated rows of a fold."""
         return self.evaluated[self.inside(fold)[self.evaluated]]

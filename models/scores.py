@@ -5,19 +5,17 @@ the target anchors:
     cosine      cos(q, c)
     CSLS        2 cos(q, c) - r(c), r(c) the mean cosine of c to its nearest translated anchors (Conneau et al.
                 2018, "Word translation without parallel data", eq. 3; the query's own r shifts a whole row)
-An index needs no codes: with q' = q Bᵀ / ‖q‖ the cosine is q'·(y - m) / ‖c‖, so a stored vector carries two
-numbers, 1 / ‖c‖ and r(c).
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Self
+from typing import Any
 
 import torch
 from torch import Tensor
 
 from models.base import Trial
-from models.lengths import SMALLEST, unit
+from models.lengths import unit
 
 NEIGHBOURS = 5  # translated anchors that r is the mean cosine to
 WHITENING = 0.1  # shrinkage of the whitened target
@@ -74,18 +72,6 @@ class Score:
         weight = f"^{self.power:g}" if self.power else ""
         return f"{self.codes}{weight} {'csls' if self.csls else 'cosine'}"
 
-    def fit(self, trial: Trial, basis: Tensor | None = None) -> "Fitted":
-        """To a map that was fitted on all anchors; `basis` (d2, k) leads back from the trial's coordinates."""
-        projection = self.directions(trial)
-        origin = self.origin(trial)
-        mean = origin if basis is None else basis @ origin
-        codes = unit(self.weighted(trial.sample - origin, projection))
-        if projection is not None and basis is not None:
-            projection = basis @ projection
-        if projection is None and basis is not None:
-            codes = codes @ basis.T
-        return Fitted(mean, projection, codes if self.csls else None)
-
     def directions(self, trial: Trial) -> Tensor | None:
         """B, (k, r); None for I."""
         directions = CODES[self.codes](trial)
@@ -97,50 +83,9 @@ class Score:
         """m, (k,)"""
         return torch.zeros_like(trial.mean) if self.codes == "plain" else trial.mean
 
-    @staticmethod
-    def weighted(centred: Tensor, projection: Tensor | None) -> Tensor:
-        return centred if projection is None else centred @ projection
 
-
-@dataclass(frozen=True)
-class Fitted:
-    """A score at work; floats of any precision."""
-
-    mean: Tensor  # m (d2,)
-    projection: Tensor | None  # B (d2, r); None for I
-    sample: Tensor | None  # (t, r) unit codes of translated anchors; None without CSLS
-
-    def codes(self, y: Tensor) -> Tensor:
-        """y (n, d2), translated or stored -> unit codes (n, r)."""
-        return unit(Score.weighted(y - self.mean, self.projection))
-
-    def fold(self, translated: Tensor) -> Tensor:
-        """(n, d2) -> q' (n, d2), whose products with y - m are the cosines times ‖c‖."""
-        codes = self.codes(translated)
-        return codes if self.projection is None else codes @ self.projection.T
-
-    def scalars(self, y: Tensor) -> tuple[Tensor, Tensor]:
-        """y (n, d2) stored -> 1 / ‖c‖ and r(c), (n,) each; r is 0 without CSLS."""
-        codes = Score.weighted(y - self.mean, self.projection)
-        return 1 / codes.norm(dim=1).clamp_min(SMALLEST), self.hubness(unit(codes))
-
-    def hubness(self, codes: Tensor) -> Tensor:
-        """r of unit codes (n, r), (n,)."""
-        return codes.new_zeros(len(codes)) if self.sample is None else hubness(codes, self.sample)
-
-    def __call__(self, translated: Tensor, y: Tensor) -> Tensor:
-        """(n, d2), (m, d2) -> (n, m), larger is nearer."""
-        queries, codes = self.codes(translated), self.codes(y)
-        cosine = queries @ codes.T
-        return cosine if self.sample is None else 2 * cosine - self.hubness(codes)
-
-    def tensors(self) -> dict[str, Tensor]:
-        """By name, single precision: what is stored."""
-        return {name: tensor.float().contiguous() for name, tensor in vars(self).items() if tensor is not None}
-
-    @classmethod
-    def of_tensors(cls, tensors: Mapping[str, Tensor]) -> Self:
-        return cls(tensors["mean"], tensors.get("projection"), tensors.get("sample"))
+def projected(centred: Tensor, projection: Tensor | None) -> Tensor:
+    return centred if projection is None else centred @ projection
 
 
 def similarities(trial: Trial, scores: Sequence[Score]) -> Tensor:
@@ -165,8 +110,7 @@ def compared(trial: Trial, codes: str, powers: list[float]) -> tuple[Tensor, Ten
     if any(powers) and trial.strength is not None:
         weights = torch.stack([trial.strength**power for power in powers]).unsqueeze(1)  # (p, 1, r)
     queries, stored, sample = (
-        unit(Score.weighted(rows - origin, directions) * weights)
-        for rows in (trial.predicted, trial.y, trial.sample)
+        unit(projected(rows - origin, directions) * weights) for rows in (trial.predicted, trial.y, trial.sample)
     )
     return queries @ stored.mT, hubness(stored, sample)
 

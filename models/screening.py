@@ -14,8 +14,9 @@ from torch import Tensor
 
 from models.base import applied
 from models.folds import Folds
+from models.lengths import unit
 from models.moments import Moments
-from models.scores import Score
+from models.scores import Score, projected
 from models.whitened import Whitened
 
 ROUNDS = 4
@@ -68,8 +69,8 @@ def agreement(folds: Folds, kept: Tensor) -> tuple[Tensor, Tensor]:
             train = kept & ~rows
             moments = folds.quick(Moments.of(folds.span_x[0][train], folds.span_y[0][train]))
         trial = applied(Whitened(shrinkage=SHRINKAGE).solve(moments), moments, x[rows], y[rows], x[rows])
-        score = Score("canonical", power=1.0).fit(trial)
-        queries, codes = score.codes(trial.predicted), score.codes(trial.y)
+        directions = Score("canonical", power=1.0).directions(trial)
+        queries, codes = (unit(projected(side - trial.mean, directions)) for side in (trial.predicted, trial.y))
         own[rows] = (queries * codes).sum(1)
         chance[rows] = (queries * codes.roll(1, 0)).sum(1)
     return own, chance

@@ -84,7 +84,7 @@ class Approximation:
         """
         share = 1.0 if mask is None else max(count(mask), 1) / len(mask)
         effort = min(round(self.effort / share), self.codes.efforts[-1])
-        more = k + k // 2 + MARGIN  # codes are rough
+        more = view.scoring.rough * (k + k // 2 + MARGIN)
         places = self.codes.search(view.scoring.asked(queries), more, effort, mask)
         return np.where(places < 0, -1, self.slots[places])
 

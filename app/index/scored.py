@@ -1,42 +1,71 @@
-"""A translator's score as a way of scoring: 2 cos(q, c) - r(c), or cos(q, c), of codes c = (y - m) B."""
+"""A translator's score as a way of scoring: see models.blend."""
+
+from functools import cached_property
 
 import numpy as np
 import torch
 
 from app.index.base import Mask, Vectors
 from app.index.scoring import Folded, Matrix, dots
-from models.scores import Fitted
+from models.blend import Fitted
+
+ROUGH = 4  # times as many candidates as of one part: the sum of several is proposed by one product
+ABSENT = 1e-5  # share of the strongest below which a direction is compared in by none
 
 
 class Scored:
-    """1 / ‖c‖ and r(c) are the two numbers of a point: see models.scores."""
+    """1 / ‖c_k‖ of K parts and what is subtracted for hubs are the numbers of a point.
+
+    An approximation takes the lengths of all parts to be in one proportion, that of the first points: then one
+    code of a point, with a length of its own, does for all.
+    """
 
     descending = products = True
 
     def __init__(self, score: Fitted) -> None:
         self.score = score
-        self.weight = 1 if score.sample is None else 2  # of the cosine
+        self.rough = 1 if len(score.parts) == 1 else ROUGH
+        self._proportion: Vectors | None = None  # (K,) of the lengths to the first part's
 
     def fold(self, queries: Vectors) -> Folded:
-        folded = self.weight * self.score.fold(tensor(queries))
-        return Folded(folded.numpy(), (folded @ self.score.mean).numpy())
+        folded = self.score.fold(tensor(queries))
+        return Folded(folded.numpy(), torch.einsum("mkd,kd->mk", folded, self.score.means).numpy())
 
     def numbers(self, vectors: Vectors) -> Vectors:
-        return torch.stack(self.score.scalars(tensor(vectors)), 1).numpy()
+        scales, hubness = self.score.scalars(tensor(vectors))
+        if self._proportion is None and len(vectors):
+            self._proportion = (scales / scales[:, :1]).mean(0).numpy()
+        return torch.column_stack([scales, hubness]).numpy()
 
     def scores(self, queries: Vectors, vectors: Vectors, numbers: Vectors) -> Matrix:
-        exact = vectors.astype(np.float64) - self.score.mean.numpy()
-        return dots(self.fold(queries).vectors, exact) * numbers[:, :, 0] - numbers[:, :, 1]
+        folded, exact = self.fold(queries).vectors, vectors.astype(np.float64)
+        scores: Matrix = -numbers[:, :, -1].astype(np.float64)
+        for part, mean in enumerate(self.score.means.numpy()):
+            scores += dots(folded[:, part], exact - mean) * numbers[:, :, part]
+        return scores
 
     def doubtful(self, queries: Vectors, last: Vectors, worst: Vectors) -> Mask:  # noqa: ARG002
         return np.zeros(len(queries), np.bool_)
 
     def codes(self, vectors: Vectors, numbers: Vectors) -> Vectors:
-        return np.column_stack([self.score.codes(tensor(vectors)).numpy(), numbers[:, 1]])
+        centred = vectors - self.score.parts[0].mean.numpy()
+        return np.column_stack([(centred * numbers[:, :1]) @ self._basis, numbers[:, -1]])
 
     def asked(self, queries: Vectors) -> Vectors:
-        codes = self.score.codes(tensor(queries)).numpy()
-        return np.column_stack([self.weight * codes, np.full(len(codes), -1, np.float32)])
+        proportion = np.ones(len(self.score.parts)) if self._proportion is None else self._proportion
+        together = np.einsum("mkd,k->md", self.fold(queries).vectors, proportion.astype(np.float32))
+        return np.column_stack([together @ self._basis, np.full(len(queries), -1, np.float32)])
+
+    @cached_property
+    def _basis(self) -> Vectors:
+        """(d, r) orthonormal: the directions that are compared in."""
+        parts = self.score.parts
+        known = [part.projection / part.projection.norm() for part in parts if part.projection is not None]
+        if len(known) < len(parts):
+            return np.eye(len(parts[0].mean), dtype=np.float32)
+        directions, strengths, _ = torch.linalg.svd(torch.hstack(known).double(), full_matrices=False)
+        basis: Vectors = directions[:, strengths > ABSENT * strengths[0]].float().numpy()
+        return basis
 
 
 def tensor(vectors: Vectors) -> torch.Tensor:

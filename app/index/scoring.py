@@ -1,8 +1,8 @@
 """How queries q are compared with stored vectors y, by one product with all of them.
 
 Up to what a query has in common with every point, each score grows with its nearness
-    (q'·y - q'·m) a(y) - b(y)
-so that two numbers beside a vector are all that a way of scoring needs:
+    Σ_k (q'_k·y - q'_k·m_k) a_k(y) - b(y)
+so that K + 1 numbers beside a vector are all that a way of scoring needs; of the metrics K is 1:
     cosine      q' = q / ‖q‖   a = 1 / ‖y‖   b = 0
     ip          q' = q         a = 1         b = 0
     euclidean   q' = 2 (q - m) a = 1         b = ‖y - m‖²    nearness = ‖q - m‖² - ‖q - y‖²
@@ -26,8 +26,14 @@ Matrix = NDArray[np.float64]
 class Folded:
     """Queries as they are multiplied with stored vectors."""
 
-    vectors: Vectors  # q' (m, d)
-    offsets: Vectors  # q'·m (m,)
+    vectors: Vectors  # q' (m, K, d)
+    offsets: Vectors  # q'·m (m, K)
+
+    @classmethod
+    def single(cls, vectors: Vectors, offsets: Vectors | None = None) -> "Folded":
+        """Of one part: (m, d), (m,)."""
+        offsets = np.zeros(len(vectors), np.float32) if offsets is None else offsets
+        return cls(vectors[:, None], offsets[:, None])
 
 
 class Scoring(Protocol):
@@ -35,15 +41,16 @@ class Scoring(Protocol):
 
     descending: bool
     products: bool  # codes are compared by inner products, and not by distances
+    rough: int  # times as many candidates as usual that an approximation should propose
 
     def fold(self, queries: Vectors) -> Folded:
         """(m, d)"""
 
     def numbers(self, vectors: Vectors) -> Vectors:
-        """(n, d) -> a and b, (n, 2)"""
+        """(n, d) -> a_1 ... a_K and b, (n, K + 1)"""
 
     def scores(self, queries: Vectors, vectors: Vectors, numbers: Vectors) -> Matrix:
-        """Each query (m, d) with candidates of its own (m, c, d), (m, c, 2) -> (m, c), exactly."""
+        """Each query (m, d) with candidates of its own (m, c, d), (m, c, K + 1) -> (m, c), exactly."""
 
     def doubtful(self, queries: Vectors, last: Vectors, worst: Vectors) -> Mask:
         """(m, d), scores (m,), (m,) -> (m,): rounding may have put one as good as the last that counts behind the
@@ -52,7 +59,7 @@ class Scoring(Protocol):
         """
 
     def codes(self, vectors: Vectors, numbers: Vectors) -> Vectors:
-        """(n, d), (n, 2) -> (n, w)"""
+        """(n, d), (n, K + 1) -> (n, w)"""
 
     def asked(self, queries: Vectors) -> Vectors:
         """(m, d) -> (m, w)"""
@@ -62,9 +69,10 @@ class Cosine:
     """Of a zero vector with anything 0."""
 
     descending = products = True
+    rough = 1
 
     def fold(self, queries: Vectors) -> Folded:
-        return Folded(unit(queries), np.zeros(len(queries), np.float32))
+        return Folded.single(unit(queries))
 
     def numbers(self, vectors: Vectors) -> Vectors:
         numbers = np.zeros((len(vectors), 2), np.float32)
@@ -91,9 +99,10 @@ class InnerProduct:
     """q · y"""
 
     descending = products = True
+    rough = 1
 
     def fold(self, queries: Vectors) -> Folded:
-        return Folded(queries, np.zeros(len(queries), np.float32))
+        return Folded.single(queries)
 
     def numbers(self, vectors: Vectors) -> Vectors:
         return np.tile(np.array([1, 0], np.float32), (len(vectors), 1))
@@ -115,16 +124,17 @@ class Euclidean:
     """‖q - y‖, by products about the mean of the first vectors: about 0 rounding may hide what sets them apart."""
 
     descending = products = False
+    rough = 1
 
     def __init__(self) -> None:
         self._centre: Vectors | None = None  # (d,)
 
     def fold(self, queries: Vectors) -> Folded:
         if self._centre is None:
-            return Folded(2 * queries, np.zeros(len(queries), np.float32))
+            return Folded.single(2 * queries)
         folded: Vectors = 2 * (queries - self._centre)
         offsets: Vectors = folded @ self._centre
-        return Folded(folded, offsets)
+        return Folded.single(folded, offsets)
 
     def numbers(self, vectors: Vectors) -> Vectors:
         if self._centre is None and len(vectors):

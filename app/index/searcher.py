@@ -77,7 +77,7 @@ class Searcher:
         self.table, self.scoring = table, scoring
         self.approximation: Approximation | None = None
         self._coverage: Coverage | None = None
-        self._numbers: Vectors = np.empty((0, 2), np.float32)
+        self._numbers: Vectors = scoring.numbers(table.vectors[:0])
 
     def put(self, slots: Slots) -> None:
         """Slots that the table has vectors for now."""

@@ -31,7 +31,7 @@ class View:
     taken: Mask  # (n,)
     written: Slots  # (n,) the change that each came with
     vectors: Vectors  # (n, d)
-    numbers: Vectors  # (n, 2)
+    numbers: Vectors  # (n, K + 1)
 
     @classmethod
     def of(cls, vectors: Vectors, scoring: Scoring) -> "View":
@@ -85,9 +85,11 @@ class View:
 
     def _nearness(self, folded: Folded, run: Run) -> Tensor:
         """(m, c)"""
-        products = torch.from_numpy(multiplied(folded.vectors, self._rows(run)))
-        a, b = torch.from_numpy(self.numbers[run]).unbind(1)
-        return products.sub_(torch.from_numpy(folded.offsets)[:, None]).mul_(a).sub_(b)
+        m, parts, d = folded.vectors.shape
+        products = torch.from_numpy(multiplied(folded.vectors.reshape(m * parts, d), self._rows(run)))
+        numbers = torch.from_numpy(self.numbers[run])
+        apart = products.view(m, parts, -1).sub_(torch.from_numpy(folded.offsets)[:, :, None])
+        return apart.mul_(numbers[:, :parts].T).sum(1).sub_(numbers[:, parts])
 
     def _closeness(self, queries: Tensor, run: Run) -> Tensor:
         """‖q‖² - ‖q - y‖² (m, c), about no mean: double precision needs none."""
@@ -125,8 +127,9 @@ def best(nearness: Callable[[Run], Tensor], k: int, wanted: Mask, step: int) -> 
 
 
 def parts(folded: Folded) -> Iterator[Folded]:
-    for start in range(0, len(folded.vectors), QUERIES):
-        cut = slice(start, start + QUERIES)
+    step = max(1, QUERIES // folded.vectors.shape[1])
+    for start in range(0, len(folded.vectors), step):
+        cut = slice(start, start + step)
         yield Folded(folded.vectors[cut], folded.offsets[cut])
 
 

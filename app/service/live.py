@@ -18,7 +18,7 @@ from app.service.indexing import Indexing
 from app.service.turnstile import Turnstile
 from app.store.base import digest_of
 from app.store.rows import Id, Log, Read, Rows, Segment, load
-from models.scores import Fitted
+from models.blend import Fitted
 
 AT_ONCE = 8192  # points whose numbers are computed in one turn
 GARBAGE = 4  # slots given out per living point before everything is loaded anew

@@ -13,8 +13,8 @@ from app.store import Record
 from app.store.rows import Vectors
 from models.affine import Affine
 from models.artifact import Artifact
+from models.blend import Fitted
 from models.maps import Map
-from models.scores import Fitted
 
 # what an answer says where nothing had to be translated
 UNTRANSLATED: Mapping[str, Any] = {"translator": None, "version": None, "path": [], "versions": [], "stale": None}

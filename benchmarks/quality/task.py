@@ -11,6 +11,7 @@ import torch
 from benchmarks.quality import measures, peers
 from benchmarks.quality.data import Head, Spaces, spaces
 from models.base import Method
+from models.blend import Blend
 from models.estimate import Estimated, contenders, estimate
 from models.folds import Folds
 from models.heads import LinearHead
@@ -147,7 +148,7 @@ def candidates(rows: Rows) -> Iterator[dict[str, Any]]:
         final = method.settle(folds)
         translated = method.transform(x)
         for score in scores_for(final):
-            fitted = score.fit(final, folds.basis_of(final.predicted))
+            fitted = Blend((score,), (1.0,)).fit(final, folds.basis_of(final.predicted))
             value = rows.retrieval(fitted(translated, y).numpy())
             yield {"value": value, "chosen": described(method), "score": score.name}
 

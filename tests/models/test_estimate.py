@@ -6,11 +6,13 @@ from functools import cache
 import pytest
 import torch
 
-from models.estimate import Tried, chosen, cross_fitted, estimate, judged, trials, tried_with_scores
+from models.blend import Blend
+from models.estimate import Tried, attempt, chosen, cross_fitted, estimate, judged, trials
 from models.folds import Folds
 from models.heads import LinearHead
 from models.identity import Identity
 from models.mean import Mean
+from models.measures import ranks
 from models.objectives import OBJECTIVES, Reconstruction, Retrieval
 from models.orthogonal import Orthogonal
 from models.registry import METHODS
@@ -75,7 +77,7 @@ def several(seed=0):
 def tried(method, *losses, tuned=True):
     """A candidate with these losses of each row, one column a setting."""
     table = torch.stack(losses, 1)
-    return Tried(method, Score(), table, torch.ones(len(table)), tuned)
+    return Tried(method, table, torch.ones(len(table)), (Score(),), torch.ones(1, len(table)), tuned)
 
 
 def test_reconstruction_of_a_rotated_pair_takes_a_rotation():
@@ -168,10 +170,9 @@ def test_the_method_and_the_score_are_fitted_on_all_anchors(task):
     made, (x, y) = auto(task), task()
     alone, folds = METHODS[made.report.method](**made.report.parameters), Folds(x, y, 0)
     trial = alone.settle(folds)
-    score = Score(**{name: made.report.score[name] for name in vars(Score())})
     translated = alone.fit(x, y).transform(x[:40])
     torch.testing.assert_close(made.method.transform(x[:40]), translated)
-    expected = score.fit(trial, folds.basis_of(trial.predicted))(translated, y[:40])
+    expected = Blend.of_dict(made.report.score).fit(trial, folds.basis_of(trial.predicted))(translated, y[:40])
     torch.testing.assert_close(made.score(translated, y[:40]), expected)
 
 
@@ -202,29 +203,36 @@ def test_reconstruction_and_retrieval_can_choose_differently():
         found, _ = trials([Mean(), Identity(), Ridge(1e-5)], folds, goal, math.inf)
         picked[goal.name] = found[chosen(found)]
     assert picked["reconstruction"].method.name == "ridge"
-    least = {c.method.name: float(c.loss.mean()) for c in several_scores(folds, "centred cosine")}
-    # by direction alone both find as well; in squared error identity is worse than the mean
-    assert abs(least["identity"] - least["ridge"]) < 0.3
-
-
-def several_scores(folds, name):
     found, _ = trials([Identity(), Ridge(1e-5)], folds, Retrieval(), math.inf)
-    return [candidate for candidate in found if candidate.score.name == name]
+    by_direction = [c.by_score[c.scores.index(Score())].mean() for c in found]
+    # by direction alone both find as well; in squared error identity is worse than the mean
+    assert abs(by_direction[0] - by_direction[1]) < 0.3
 
 
-def test_where_the_objective_does_not_depend_on_the_score_each_variant_stands_once():
-    candidates = auto(rotated, "reconstruction").report.candidates
+@every_objective
+def test_each_variant_stands_once(objective):
+    candidates = auto(rotated, objective).report.candidates
     variants = [(candidate.method, *candidate.parameters.values()) for candidate in candidates]
     assert len(set(variants)) == len(variants)
 
 
-def test_where_it_does_each_variant_is_tried_in_every_score_it_has():
-    scores = {}
-    for candidate in several()[1]:
-        scores.setdefault(candidate.method.name, set()).add(candidate.score.name)
+def test_for_retrieval_each_variant_is_tried_in_every_score_it_has():
+    scores = {candidate.method.name: {score.name for score in candidate.scores} for candidate in several()[1]}
     assert {"centred cosine", "centred csls", "canonical cosine", "canonical^1 csls"} <= scores["orthogonal"]
     assert scores["identity"] >= {"centred cosine", "centred csls"}
     assert not any("canonical" in name for name in scores["ridge"])
+
+
+@pytest.mark.parametrize("objective", UNPAIRED)
+def test_a_fold_is_compared_as_the_rows_outside_of_it_suggest(objective):
+    x, y = rotated(2.0)
+    folds = Folds(x[:40], y[:40], 0)
+    found = attempt(Orthogonal(), folds, OBJECTIVES[objective]())
+    reciprocal = []
+    for fold in range(folds.count):
+        trial = found.method.trial(folds, fold)
+        reciprocal.append(1 / ranks(found.blend(folds.outside(fold)).of(trial)))
+    torch.testing.assert_close(found.reciprocal, folds.by_row(reciprocal))
 
 
 def test_without_time_the_first_method_is_tried_and_the_others_are_named():
@@ -303,8 +311,8 @@ def test_what_was_tuned_has_to_win_by_more_than_chance():
 
 @every_objective
 def test_methods_without_options_are_tuned_where_their_score_is(objective):
-    found = tried_with_scores(Orthogonal(), Folds(*rotated(), 0), OBJECTIVES[objective]())
-    assert all(candidate.tuned is (objective == "retrieval") for candidate in found)
+    found = attempt(Orthogonal(), Folds(*rotated(), 0), OBJECTIVES[objective]())
+    assert found.tuned is (objective == "retrieval")
 
 
 def test_of_what_learned_none_is_simpler_than_another():

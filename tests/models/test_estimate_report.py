@@ -8,12 +8,12 @@ import pytest
 import torch
 from torch.nn.functional import pad
 
+from models.blend import Blend
 from models.comparison import mutual_knn, participation_ratio
 from models.estimate import estimate
 from models.folds import MOST_REPEATS, Folds
 from models.measures import AMONG, Outcomes, cosines
 from models.registry import METHODS
-from models.scores import Score
 
 FIGURES = ["top1", "mrr", "recall_at_10", "overlap_at_10", "r2", "cosine"]
 FEW_HELD_OUT = "anchors were held out: the intervals are rough"
@@ -73,7 +73,7 @@ def test_a_large_set_is_fitted_as_a_whole_and_scored_in_part(make_pair):
 def test_the_report_names_its_objective_and_its_score(objective, noisy):
     report = estimate(noisy.x, noisy.y, "orthogonal", objective).report
     assert report.objective == objective
-    assert Score(**{name: report.score[name] for name in vars(Score())}).to_dict() == report.score
+    assert Blend.of_dict(report.score).to_dict() == report.score
 
 
 @every_figure

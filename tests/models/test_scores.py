@@ -5,8 +5,10 @@ import pytest
 import torch
 
 from models.base import Trial
+from models.blend import Blend, Fitted, Part
 from models.folds import Folds
 from models.identity import Identity
+from models.lengths import unit
 from models.mean import Mean
 from models.measures import ranks
 from models.moments import Moments
@@ -17,7 +19,6 @@ from models.scores import (
     NEIGHBOURS,
     POWERS,
     WHITENING,
-    Fitted,
     Score,
     scores_for,
     similarities,
@@ -30,6 +31,10 @@ ALL = [Score(codes, power, csls) for codes, power in TRIED for csls in (False, T
 
 every_score = pytest.mark.parametrize("score", ALL, ids=lambda score: score.name)
 every_shape = pytest.mark.parametrize("shape", SHAPES, ids=str)
+
+
+def alone(score):
+    return Blend((score,), (1.0,))
 
 
 def settled(normal, n, d1, d2, method=None):
@@ -78,7 +83,7 @@ def test_a_score_is_its_formula(score, shape, normal):
     mean = folds.y.mean(0) * (score.codes != "plain")
     b = directions(score, folds.y, trial, basis) * strengths(score, trial)
     expected = formula(score, translated, y, method.transform(folds.x), mean, b)
-    fitted = score.fit(trial, basis)
+    fitted = alone(score).fit(trial, basis)
     # the canonical directions of one fit, the others from an SVD instead of eigenvectors of squares
     assert np.allclose(fitted(translated, y), expected, atol=1e-6)
 
@@ -91,25 +96,24 @@ def strengths(score, trial):
 @every_score
 def test_one_product_and_two_numbers_a_stored_vector_give_the_score(score, shape, normal):
     method, folds, trial, x, y = settled(normal, *shape)
-    fitted, translated = score.fit(trial, folds.basis_of(trial.predicted)), method.transform(x)
+    fitted, translated = alone(score).fit(trial, folds.basis_of(trial.predicted)), method.transform(x)
     scale, hubness = fitted.scalars(y)
-    times = 2 if score.csls else 1
-    folded = times * fitted.fold(translated) @ (y - fitted.mean).T * scale - hubness
+    folded = fitted.fold(translated)[:, 0] @ (y - fitted.means[0]).T * scale[:, 0] - hubness
     torch.testing.assert_close(folded, fitted(translated, y), atol=1e-9, rtol=0)
 
 
 @every_score
 def test_a_folded_query_has_the_width_of_what_is_stored(score, normal):
     method, folds, trial, x, y = settled(normal, 12, 20, 24)
-    fitted = score.fit(trial, folds.basis_of(trial.predicted))
-    assert fitted.fold(method.transform(x)).shape == y.shape
-    assert [numbers.shape for numbers in fitted.scalars(y)] == [(30,), (30,)]
+    fitted = alone(score).fit(trial, folds.basis_of(trial.predicted))
+    assert fitted.fold(method.transform(x)).shape == (30, 1, 24)
+    assert [numbers.shape for numbers in fitted.scalars(y)] == [(30, 1), (30,)]
 
 
 @pytest.mark.parametrize("codes", CODES)
 def test_without_csls_there_is_no_hubness(codes, normal):
     _, folds, trial, _, y = settled(normal, 60, 8, 8)
-    fitted = Score(codes).fit(trial, folds.basis_of(trial.predicted))
+    fitted = alone(Score(codes)).fit(trial, folds.basis_of(trial.predicted))
     assert fitted.sample is None
     assert not fitted.scalars(y)[1].any()
 
@@ -119,7 +123,7 @@ def test_similarities_of_a_trial_are_the_fitted_scores(shape, normal):
     _, folds, trial, _, _ = settled(normal, *shape)
     basis, tried = folds.basis_of(trial.predicted), scores_for(trial)
     for score, similarity in zip(tried, similarities(trial, tried), strict=True):
-        expected = score.fit(trial, basis)(folds.full(trial.predicted), folds.full(trial.y))
+        expected = alone(score).fit(trial, basis)(folds.full(trial.predicted), folds.full(trial.y))
         torch.testing.assert_close(similarity, expected, atol=1e-9, rtol=0)
 
 
@@ -130,7 +134,7 @@ def test_similarities_of_a_fold_are_the_fitted_scores(n, d, method, normal):
     trial = method.trial(folds, 0)
     tried = scores_for(trial)
     for score, similarity in zip(tried, similarities(trial, tried), strict=True):
-        expected = score.fit(trial)(trial.predicted, trial.y)
+        expected = alone(score).fit(trial)(trial.predicted, trial.y)
         # trials of linear methods are single precision; scores are of order 1
         torch.testing.assert_close(similarity, expected, atol=1e-4, rtol=0)
 
@@ -153,7 +157,7 @@ def test_where_anchors_are_few_the_own_counterpart_is_found_in_their_span(csls, 
     trial = method.settle(folds)
     found = {}
     for codes in ("centred", "span"):
-        fitted = Score(codes, csls=csls).fit(trial, folds.basis_of(trial.predicted))
+        fitted = alone(Score(codes, csls=csls)).fit(trial, folds.basis_of(trial.predicted))
         found[codes] = float((ranks(fitted(method.transform(x[n:]), y[n:])) <= 1).double().mean())
     # lengths of stored vectors outside of the seven directions that eight anchors span say nothing of the item
     assert found["centred"] < 0.5
@@ -189,7 +193,7 @@ def scored_before_and_after(side, score, normal):
 def scored(x, y, score):
     method, folds = Whitened(0.0, 1e-6), Folds(x[:500], y[:500], 0)
     trial = method.settle(folds)
-    return score.fit(trial)(method.transform(x[500:]), y[500:])
+    return alone(score).fit(trial)(method.transform(x[500:]), y[500:])
 
 
 @pytest.mark.parametrize("score", [score for score in ALL if score.codes != "plain"], ids=lambda score: score.name)
@@ -197,14 +201,14 @@ def test_scores_do_not_see_where_a_space_lies_nor_its_unit(score, normal):
     method, _, trial, x, y = settled(normal, 60, 8, 8)
     moved = [3 * v - 7 for v in (trial.predicted, trial.y, trial.mean, trial.sample)]
     there = Trial(*moved, Moments.of(trial.predicted, 3 * trial.y - 7), trial.solution)
-    before = score.fit(trial)(method.transform(x), y)
-    torch.testing.assert_close(score.fit(there)(3 * method.transform(x) - 7, 3 * y - 7), before)
+    before = alone(score).fit(trial)(method.transform(x), y)
+    torch.testing.assert_close(alone(score).fit(there)(3 * method.transform(x) - 7, 3 * y - 7), before)
 
 
 @pytest.mark.parametrize("power", [p for p in POWERS if p])
 def test_a_power_weights_each_code_by_its_strength(power, normal):
     trial = settled(normal, 60, 8, 8)[2]
-    plain, weighted = Score("canonical").fit(trial), Score("canonical", power).fit(trial)
+    plain, weighted = (alone(Score("canonical", p)).fit(trial).parts[0] for p in (0.0, power))
     torch.testing.assert_close(weighted.projection, plain.projection * trial.solution.strength**power)
     assert (trial.solution.strength.diff() <= 0).all()
 
@@ -215,7 +219,9 @@ def test_strong_codes_find_counterparts_that_equal_codes_lose(normal):
     method, folds = Whitened(), Folds(x[:1000], y[:1000], 0)
     trial = method.settle(folds)
     found = [
-        float((1 / ranks(Score("canonical", power).fit(trial)(method.transform(x[1000:]), y[1000:]))).mean())
+        float(
+            (1 / ranks(alone(Score("canonical", power)).fit(trial)(method.transform(x[1000:]), y[1000:]))).mean()
+        )
         for power in (0.0, 1.0)
     ]
     # 36 of 40 codes share nothing
@@ -226,7 +232,9 @@ def test_a_hub_is_pushed_down_by_csls(normal):
     items, hub = torch.nn.functional.normalize(normal(200, 50)), torch.nn.functional.normalize(normal(1, 50))
     translated, stored = items + 1.2 * hub, torch.vstack([items, hub])  # every query leans towards the hub
     sample = torch.nn.functional.normalize(translated)
-    plain, corrected = (Fitted(torch.zeros(50), None, s)(translated, stored) for s in (None, sample))
+    whole = torch.zeros(50), None
+    plain = Fitted((Part(*whole, 1.0, 0.0),), None)(translated, stored)
+    corrected = Fitted((Part(*whole, 2.0, 1.0),), sample)(translated, stored)
     first = [float((similarity.argmax(1) == 200).double().mean()) for similarity in (plain, corrected)]
     assert first[0] > 0.9
     assert first[1] < 0.01
@@ -236,7 +244,7 @@ def test_a_hub_is_pushed_down_by_csls(normal):
 
 def test_hubness_is_a_property_of_what_is_stored_alone(normal):
     method, folds, trial, x, y = settled(normal, 60, 8, 8)
-    fitted = Score("centred", csls=True).fit(trial, folds.basis_of(trial.predicted))
+    fitted = alone(Score("centred", csls=True)).fit(trial, folds.basis_of(trial.predicted))
     whole = fitted(method.transform(x), y)
     torch.testing.assert_close(fitted(method.transform(x[3:4]), y[5:7]), whole[3:4, 5:7])
 
@@ -244,22 +252,22 @@ def test_hubness_is_a_property_of_what_is_stored_alone(normal):
 @pytest.mark.parametrize("n", [2, 3, 5])
 def test_with_fewer_anchors_than_neighbours_all_are_neighbours(n, normal):
     _, folds, trial, _, y = settled(normal, n, 8, 8)
-    fitted = Score("centred", csls=True).fit(trial, folds.basis_of(trial.predicted))
-    codes = fitted.codes(y)
-    torch.testing.assert_close(fitted.hubness(codes), (codes @ fitted.sample.T).mean(1))
+    fitted = alone(Score("centred", csls=True)).fit(trial, folds.basis_of(trial.predicted))
+    codes, sample = (unit(side - fitted.means[0]) for side in (y, folds.full(trial.sample)))
+    torch.testing.assert_close(fitted.scalars(y)[1], (codes @ sample.T).mean(1))
 
 
 @every_score
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_vectors_without_direction_have_a_finite_score(score, dtype, normal):
     _, folds, trial, _, y = settled(normal, 12, 20, 24)
-    fitted = score.fit(trial, folds.basis_of(trial.predicted))
+    fitted = alone(score).fit(trial, folds.basis_of(trial.predicted))
     fitted = Fitted.of_tensors({name: tensor.to(dtype) for name, tensor in fitted.tensors().items()})
-    still = fitted.mean.expand(2, -1)
+    still = fitted.means.expand(2, -1)
     rows = torch.vstack([y.to(dtype), still])
     similarity = fitted(rows, rows)
     assert similarity.isfinite().all()
-    assert not fitted.codes(still).any()
+    assert not fitted.fold(still).any()
     assert all(numbers.isfinite().all() for numbers in fitted.scalars(rows))
     torch.testing.assert_close(similarity[-1], -fitted.scalars(rows)[1])
 
@@ -267,18 +275,17 @@ def test_vectors_without_direction_have_a_finite_score(score, dtype, normal):
 @every_score
 def test_what_is_stored_makes_the_same_score_again(score, normal):
     method, folds, trial, x, y = settled(normal, 12, 20, 24)
-    fitted = score.fit(trial, folds.basis_of(trial.predicted))
+    fitted = alone(score).fit(trial, folds.basis_of(trial.predicted))
     stored = fitted.tensors()
     assert all(tensor.dtype == torch.float32 and tensor.is_contiguous() for tensor in stored.values())
     again = Fitted.of_tensors(stored)
     similarity = again(method.transform(x).float(), y.float())
     torch.testing.assert_close(similarity.double(), fitted(method.transform(x), y), atol=1e-4, rtol=0)
-    assert stored.keys() == {name for name, value in vars(fitted).items() if value is not None}
 
 
 def test_a_score_learns_nothing_from_being_used(normal):
     method, folds, trial, x, y = settled(normal, 60, 8, 8)
-    fitted = Score("whitened", csls=True).fit(trial, folds.basis_of(trial.predicted))
+    fitted = alone(Score("whitened", csls=True)).fit(trial, folds.basis_of(trial.predicted))
     first = fitted(method.transform(x), y)
     fitted(10 * method.transform(x), 3 * y)
     assert torch.equal(fitted(method.transform(x), y), first)
@@ -320,9 +327,9 @@ def test_the_plain_score_is_the_cosine_of_the_vectors_themselves(normal):
     method, folds, trial, x, y = settled(normal, 12, 20, 24)
     translated = method.transform(x)
     expected = torch.nn.functional.cosine_similarity(translated[:, None], y[None], dim=2)
-    fitted = Score("plain").fit(trial, folds.basis_of(trial.predicted))
+    fitted = alone(Score("plain")).fit(trial, folds.basis_of(trial.predicted))
     torch.testing.assert_close(fitted(translated, y), expected)
-    assert not fitted.mean.any()
+    assert not fitted.means.any()
 
 
 @pytest.mark.parametrize("method", [Whitened(), Ridge(), Identity()], ids=lambda m: m.name)
@@ -340,10 +347,3 @@ def test_scores_have_names_of_their_own():
     assert len(set(names)) == len(names)
     assert Score("canonical", 0.5, csls=True).name == "canonical^0.5 csls"
     assert Score().name == "centred cosine"
-
-
-@every_score
-def test_a_score_is_made_again_from_its_dictionary(score):
-    said = score.to_dict()
-    assert said["name"] == score.name
-    assert Score(**{name: said[name] for name in vars(score)}) == score

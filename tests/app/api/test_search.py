@@ -267,8 +267,10 @@ def test_of_native_queries_the_calibrated_score_is_the_score(spaces, data, metri
 
 
 @pytest.fixture
-def corrected(coloured):
-    """With a translator t, whose scores are corrected for hubs and so far from native ones."""
+def corrected(coloured, data):
+    """With a translator t of rough anchors, whose scores are corrected for hubs and so far from native ones."""
+    rough = data.a + np.random.default_rng(0).standard_normal(data.a.shape)
+    coloured.put("/v1/spaces/a/anchors", json={"ids": data.ids, "vectors": rough.tolist()})
     coloured.put("/v1/translators/t", json={"source": "a", "target": "b", "method": "ridge"})
     return coloured
 

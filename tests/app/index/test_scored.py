@@ -9,7 +9,7 @@ import torch
 from app.index import SCORES, Scored
 from app.service.live import Live
 from app.store.rows import Log, Rows
-from models.scores import Fitted, unit
+from models.blend import Fitted, Part
 
 DIM, RANK, SAMPLE = 6, 4, 30
 CLOSE = {"rtol": 1e-4, "atol": 1e-5}
@@ -23,25 +23,28 @@ def slots(*numbers):
     return np.array(numbers, np.int64)
 
 
-def fitted(projected, csls, seed=3):
-    """A score of either kind, in all directions or in some."""
-    rank = RANK if projected else DIM
-    projection = torch.from_numpy(vectors(DIM, seed + 1, RANK)) if projected else None
-    sample = unit(torch.from_numpy(vectors(SAMPLE, seed + 2, rank))) if csls else None
-    return Fitted(torch.from_numpy(vectors(1, seed)[0]), projection, sample)
+def fitted(*kinds, seed=3):
+    """A score of parts of either kind, (in some directions or in all, with CSLS or without)."""
+    mean, parts = torch.from_numpy(vectors(1, seed)[0]), []
+    for number, (projected, csls) in enumerate(kinds, seed + 1):
+        projection = torch.from_numpy(vectors(DIM, number, RANK)) if projected else None
+        parts.append(Part(mean, projection, *((0.8, 0.4) if csls else (0.5, 0.0))))
+    sample = torch.from_numpy(vectors(SAMPLE, seed + 2)) if any(part.hubs for part in parts) else None
+    return Fitted(tuple(parts), sample)
 
 
 def scores_of(score, queries, stored):
     """(m, n) by the definition, in double precision."""
-    parts = (part.double() if part is not None else None for part in vars(score).values())
-    return Fitted(*parts)(torch.from_numpy(queries).double(), torch.from_numpy(stored).double()).numpy()
+    double = Fitted.of_tensors({name: tensor.double() for name, tensor in score.tensors().items()})
+    return double(torch.from_numpy(queries).double(), torch.from_numpy(stored).double()).numpy()
 
 
 KINDS = [(projected, csls) for projected in (False, True) for csls in (False, True)]
-NAMES = ["cosine", "csls", "projected-cosine", "projected-csls"]
+SUMS = [*((kind,) for kind in KINDS), KINDS, [KINDS[2], KINDS[3]]]
+NAMES = ["cosine", "csls", "projected-cosine", "projected-csls", "sum", "projected-sum"]
 
 
-@pytest.fixture(params=KINDS, ids=NAMES)
+@pytest.fixture(params=SUMS, ids=NAMES)
 def score(request):
     return fitted(*request.param)
 
@@ -117,7 +120,8 @@ def test_hubs_come_later_by_csls_than_by_cosine(scored):
     sample = torch.from_numpy(np.tile(hub / np.linalg.norm(hub), (10, 1)))
     best = {}
     for name, known in (("cosine", None), ("csls", sample)):
-        index = scored(DIM, Scored(Fitted(torch.zeros(DIM), None, known)))
+        weights = (1.0, 0.0) if known is None else (2.0, 1.0)
+        index = scored(DIM, Scored(Fitted((Part(torch.zeros(DIM), None, *weights),), known)))
         index.put(slots(0, 1), np.stack([hub, own]))
         best[name] = int(index.search(query, 1)[1][0, 0])
     assert best == {"cosine": 0, "csls": 1}
@@ -191,12 +195,12 @@ def test_more_points_than_are_scored_at_once_are_all_scored(monkeypatch, written
 def test_translators_do_not_share_their_scores(written):
     for turn in range(2):
         for number, kind in enumerate(KINDS):
-            written.assert_scored(str(number), fitted(*kind, seed=number))
+            written.assert_scored(str(number), fitted(kind, seed=number))
         written.write({f"turn-{turn}": vectors(1, 50 + turn)[0]})
 
 
 def test_more_translators_than_are_kept_are_scored_right_again_and_again(written):
-    scores = [fitted(*KINDS[number % 4], seed=10 * number) for number in range(SCORES + 2)]
+    scores = [fitted(KINDS[number % 4], seed=10 * number) for number in range(SCORES + 2)]
     for turn in range(2):
         for number, score in enumerate(scores):
             written.assert_scored(str(number), score)

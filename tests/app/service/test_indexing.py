@@ -20,7 +20,7 @@ from app.service.spaces import Space
 from app.settings import Settings
 from app.store import open_store
 from app.store.rows import Rows
-from models.scores import Fitted, unit
+from models.blend import Fitted, Part
 
 DIM, LARGE, BEHIND = 6, 200, 30
 KINDS = [kind for kind in INDEXES if kind != "exact"]
@@ -382,8 +382,8 @@ def test_deleting_a_collection_deletes_its_file(process, tmp_path):
 
 
 def score(csls, seed=3):
-    sample = unit(torch.from_numpy(vectors(30, seed))) if csls else None
-    return Fitted(torch.from_numpy(vectors(1, seed)[0]), None, sample)
+    weights, sample = ((2.0, 1.0), torch.from_numpy(vectors(30, seed))) if csls else ((1.0, 0.0), None)
+    return Fitted((Part(torch.from_numpy(vectors(1, seed)[0]), None, *weights),), sample)
 
 
 def assert_scored(collection, fitted, key, index):
@@ -391,7 +391,7 @@ def assert_scored(collection, fitted, key, index):
     queries = vectors(20, seed=78)
     nearest = live.search_scored(queries, 10, key, fitted)
     ids, stored = list(collection.points), np.stack(list(collection.points.values()))
-    double = Fitted(*(part.double() if part is not None else None for part in vars(fitted).values()))
+    double = Fitted.of_tensors({name: tensor.double() for name, tensor in fitted.tensors().items()})
     right = double(torch.from_numpy(queries).double(), torch.from_numpy(stored).double()).numpy()
     scores = np.array([[score for _, score in row] for row in nearest.hits])
     claimed = [
@@ -422,7 +422,7 @@ def test_a_translators_score_gets_an_index_of_its_own(services, kind, csls):
 def test_writes_and_other_searches_go_on_while_the_statistics_of_points_are_computed(collection, monkeypatch):
     monkeypatch.setattr("app.service.live.AT_ONCE", 50)
     collection.put(0, LARGE - 20)
-    begun, may_go, hubness, answers = threading.Event(), threading.Event(), Fitted.hubness, []
+    begun, may_go, hubness, answers = threading.Event(), threading.Event(), Fitted._hubness, []
 
     def slow(self, codes):
         if threading.current_thread().name == "first":
@@ -430,7 +430,7 @@ def test_writes_and_other_searches_go_on_while_the_statistics_of_points_are_comp
             assert may_go.wait(20)
         return hubness(self, codes)
 
-    monkeypatch.setattr(Fitted, "hubness", slow)
+    monkeypatch.setattr(Fitted, "_hubness", slow)
     live = collection.collections.opened("c")[1]
     first = threading.Thread(
         target=lambda: answers.append(live.search_scored(vectors(1, 9), LARGE, "one", score(True))), name="first"

@@ -1,0 +1,174 @@
+"""The sum of scores that translations are compared by.
+
+Where anchors are few no score is known to be the best, and a sum of those that may be finds more counterparts
+than one of them. Each weighs exp(-excess / error): what it loses on held-out rows above the best, in units of the
+median standard error of that (exponential weighting: Rigollet and Tsybakov 2012, "Sparse estimation by exponential
+weighting"). Scores in the same directions k make one part,
+    s(q, y) = Σ_k α_k cos(q_k, c_k) - β_k r(c_k)
+An index needs no codes: with q'_k = α_k q_k B_kᵀ / ‖q_k‖ the first term is q'_k·(y - m_k) / ‖c_k‖, so a stored
+vector carries a number 1 / ‖c_k‖ for each of K parts, and Σ_k β_k r(c_k).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, NamedTuple, Self
+
+import torch
+from torch import Tensor
+
+from models.base import Trial
+from models.lengths import SMALLEST, unit
+from models.scores import Score, hubness, projected, similarities
+
+LIGHT = 0.02  # share of the heaviest's weight below which a score is left out
+NEGLIGIBLE = 1e-3  # nats of surprise: what the simplest score may lose and still stand alone
+
+
+@dataclass(frozen=True)
+class Blend:
+    """Scores with weights, which sum to 1, the heaviest first."""
+
+    scores: tuple[Score, ...]
+    weights: tuple[float, ...]
+
+    @classmethod
+    def weighted(cls, scores: Sequence[Score], losses: Tensor) -> Self:
+        """scores, simplest first, and what they lose on held-out rows (s, m)."""
+        means = losses.mean(1)
+        excess = losses - losses[means.argmin()]
+        if not excess[0].mean() > NEGLIGIBLE:  # or if some loss is not a number
+            return cls((scores[0],), (1.0,))
+        errors = excess.std(1, correction=0) / losses.shape[1] ** 0.5
+        error = errors[errors > 0].median() if errors.any() else SMALLEST  # of a single row
+        weights = torch.exp(-excess.mean(1) / error)
+        order = weights.argsort(descending=True, stable=True)
+        heavy = order[weights[order] >= LIGHT]
+        shares = weights[heavy] / weights[heavy].sum()
+        return cls(tuple(scores[index] for index in heavy.tolist()), tuple(shares.tolist()))
+
+    @property
+    def name(self) -> str:
+        others = f" + {len(self.scores) - 1} more" if len(self.scores) > 1 else ""
+        return f"{self.scores[0].name}{others}"
+
+    def to_dict(self) -> dict[str, Any]:
+        pairs = zip(self.scores, self.weights, strict=True)
+        return {"name": self.name, "parts": [score.to_dict() | {"weight": weight} for score, weight in pairs]}
+
+    @classmethod
+    def of_dict(cls, said: Mapping[str, Any]) -> Self:
+        parts = said["parts"]
+        scores = (Score(part["codes"], part["power"], part["csls"]) for part in parts)
+        return cls(tuple(scores), tuple(part["weight"] for part in parts))
+
+    def of(self, trial: Trial) -> Tensor:
+        """(g, g), held-out rows by counterparts."""
+        return self.sum(similarities(trial, self.scores), self.scores)
+
+    def sum(self, similarity: Tensor, scores: Sequence[Score]) -> Tensor:
+        """similarity (s, g, g) by these scores, its own among them -> (g, g)"""
+        places = [scores.index(score) for score in self.scores]
+        weights = torch.tensor(self.weights, dtype=similarity.dtype)
+        return (weights @ similarity[places].flatten(1)).reshape(similarity.shape[1:])
+
+    def fit(self, trial: Trial, basis: Tensor | None = None) -> "Fitted":
+        """To a map that was fitted on all anchors; `basis` (d2, k) leads back from the trial's coordinates."""
+        parts: dict[tuple[str, float], Part] = {}
+        for score, weight in zip(self.scores, self.weights, strict=True):
+            key = score.codes, score.power
+            part = parts.get(key) or Part(*placed(score, trial, basis), 0.0, 0.0)
+            cosine, hubs = (2 * weight, weight) if score.csls else (weight, 0.0)
+            parts[key] = part._replace(cosine=part.cosine + cosine, hubs=part.hubs + hubs)
+        sample = trial.sample if basis is None else trial.sample @ basis.T
+        return Fitted(tuple(parts.values()), sample if any(part.hubs for part in parts.values()) else None)
+
+
+class Part(NamedTuple):
+    """Directions that are compared in, with the weights of their cosines and of what is subtracted for hubs."""
+
+    mean: Tensor  # m (d2,)
+    projection: Tensor | None  # B (d2, r); None for I
+    cosine: float  # α
+    hubs: float  # β
+
+    def projected(self, y: Tensor) -> Tensor:
+        """y (n, d2), translated or stored -> codes (n, r)."""
+        return projected(y - self.mean, self.projection)
+
+    def fold(self, translated: Tensor) -> Tensor:
+        """(n, d2) -> q' (n, d2), whose products with y - m are the cosines times α ‖c‖."""
+        codes = self.cosine * unit(self.projected(translated))
+        return codes if self.projection is None else codes @ self.projection.T
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """A sum of scores at work; floats of any precision."""
+
+    parts: tuple[Part, ...]
+    sample: Tensor | None  # (t, d2) translated anchors; None where no hubs are corrected
+
+    @property
+    def means(self) -> Tensor:
+        """(K, d2)"""
+        return torch.stack([part.mean for part in self.parts])
+
+    def fold(self, translated: Tensor) -> Tensor:
+        """(n, d2) -> (n, K, d2)"""
+        return torch.stack([part.fold(translated) for part in self.parts], 1)
+
+    def scalars(self, y: Tensor) -> tuple[Tensor, Tensor]:
+        """y (n, d2) stored -> 1 / ‖c_k‖ (n, K) and Σ_k β_k r(c_k) (n,)."""
+        codes = [part.projected(y) for part in self.parts]
+        lengths = torch.stack([code.norm(dim=1) for code in codes], 1)
+        return 1 / lengths.clamp_min(SMALLEST), self._hubness([unit(code) for code in codes])
+
+    def __call__(self, translated: Tensor, y: Tensor) -> Tensor:
+        """(n, d2), (m, d2) -> (n, m), larger is nearer."""
+        stored = [unit(part.projected(y)) for part in self.parts]
+        cosines = [
+            part.cosine * unit(part.projected(translated)) @ codes.T
+            for part, codes in zip(self.parts, stored, strict=True)
+        ]
+        return torch.stack(cosines).sum(0) - self._hubness(stored)
+
+    def _hubness(self, codes: Sequence[Tensor]) -> Tensor:
+        """Unit codes (n, r) in each part's directions -> (n,)"""
+        result = codes[0].new_zeros(len(codes[0]))
+        for part, stored, sample in zip(self.parts, codes, self._samples, strict=True):
+            if sample is not None:
+                result += part.hubs * hubness(stored, sample)
+        return result
+
+    @cached_property
+    def _samples(self) -> list[Tensor | None]:
+        """Unit codes (t, r) of the sample, where a part corrects hubs."""
+        return [
+            None if self.sample is None or not part.hubs else unit(part.projected(self.sample))
+            for part in self.parts
+        ]
+
+    def tensors(self) -> dict[str, Tensor]:
+        """By name, single precision: what is stored."""
+        weights = torch.tensor([[part.cosine, part.hubs] for part in self.parts])
+        named = {"weights": weights, "sample": self.sample}
+        for number, part in enumerate(self.parts):
+            named |= {f"{number}.mean": part.mean, f"{number}.projection": part.projection}
+        return {name: tensor.float().contiguous() for name, tensor in named.items() if tensor is not None}
+
+    @classmethod
+    def of_tensors(cls, tensors: Mapping[str, Tensor]) -> Self:
+        parts = [
+            Part(tensors[f"{number}.mean"], tensors.get(f"{number}.projection"), *weights)
+            for number, weights in enumerate(tensors["weights"].tolist())
+        ]
+        return cls(tuple(parts), tensors.get("sample"))
+
+
+def placed(score: Score, trial: Trial, basis: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """m (d2,) and B (d2, r) in full coordinates."""
+    mean, projection = score.origin(trial), score.directions(trial)
+    if basis is None:
+        return mean, projection
+    return basis @ mean, None if projection is None else basis @ projection
