@@ -6,7 +6,7 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from app.api.bodies import ALL, Answers, Body, Reply, answers, problems
 from app.api.deps import Cursor, IfMatch, Limit, NamePath, ServicesDep, tagged
-from app.api.schemas.base import IdsIn
+from app.api.schemas.base import DeletedOut, IdsIn
 from app.api.schemas.spaces import AnchorsIn, AnchorsOut, SpaceIn, SpaceOut, SpacePage
 from app.service.spaces import Space
 
@@ -45,10 +45,14 @@ def get_space(space: NamePath, services: ServicesDep, response: Response) -> Spa
     return tagged(SpaceOut.of(services.spaces.get(space)), response)
 
 
-@router.delete("/{space}", status_code=204, responses=problems(404, 409, 412))
-def delete_space(space: NamePath, services: ServicesDep, if_match: IfMatch = None) -> None:
-    """Delete a space and its anchors; 409 while translators, heads or collections rest on it."""
-    services.spaces.delete(space, if_match)
+@router.delete("/{space}", responses=problems(404, 409, 412))
+def delete_space(space: NamePath, services: ServicesDep, if_match: IfMatch = None) -> DeletedOut:
+    """Delete a space, its anchors, and the translators that first uses of it have fitted.
+
+    409 while heads, collections, or translators that somebody has put rest on it.
+    """
+    along = services.spaces.delete(space, if_match)
+    return DeletedOut(translators=[translator.name for translator in along])
 
 
 @router.put("/{space}/anchors", openapi_extra=anchors_body.openapi, responses=problems(400, 404, 412, 413, 415))

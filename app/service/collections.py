@@ -175,9 +175,10 @@ class Collections(Resources):
         live.catch_up(record.position, collection.log, self.blob)
         return collection, live
 
-    def delete(self, name: str, if_match: str | None) -> None:
-        super().delete(name, if_match)
+    def delete(self, name: str, if_match: str | None) -> list[Record]:
+        along = super().delete(name, if_match)
         self._forget(name)
+        return along
 
     def load(self, name: str) -> None:
         """Bring it into memory before anybody asks."""
