@@ -7,7 +7,7 @@ from fastapi import APIRouter, Depends, Query, Response
 from app.api.bodies import ALL, Answers, Body, Reply, answers, problems
 from app.api.deps import Cursor, IfMatch, Limit, NamePath, ServicesDep, tagged
 from app.api.schemas.base import DeletedOut, IdsIn
-from app.api.schemas.spaces import AnchorsIn, AnchorsOut, SpaceIn, SpaceOut, SpacePage
+from app.api.schemas.spaces import AnchorsIn, AnchorsOut, AnchorsRemovedOut, SpaceIn, SpaceOut, SpacePage
 from app.service.spaces import Space
 
 router = APIRouter(prefix="/v1/spaces", tags=["spaces"])
@@ -95,6 +95,7 @@ def delete_anchors(
     services: ServicesDep,
     response: Response,
     if_match: IfMatch = None,
-) -> SpaceOut:
-    """Delete anchors; ids that are not there are passed over."""
-    return tagged(SpaceOut.of(services.spaces.delete_anchors(space, body.ids, if_match)), response)
+) -> AnchorsRemovedOut:
+    """Delete anchors; ids that are not there are passed over, and named."""
+    record, deleted, missing = services.spaces.delete_anchors(space, body.ids, if_match)
+    return tagged(AnchorsRemovedOut.of(record, deleted=deleted, missing=missing), response)

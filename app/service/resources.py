@@ -4,7 +4,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import replace
 from difflib import get_close_matches
-from typing import TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from app.errors import CorruptStore, InUse, NotFound, PreconditionFailed, StaleWrite
 from app.store import Record, Store, Write
@@ -15,6 +15,14 @@ SCAN = 1000  # records read at a time
 
 T = TypeVar("T")
 Change = Callable[[Record | None], Write | None]
+
+
+class Removed(NamedTuple):
+    """By a delete of rows: the record afterwards, how many they were, and the ids that were not there."""
+
+    record: Record
+    deleted: int
+    missing: list[Any]
 
 
 class Resources:

@@ -210,6 +210,11 @@ class FilterIn(In):
         """At any depth."""
         return set().union(*(clause.keys for clause in self.clauses))
 
+    @property
+    def hollow(self) -> bool:
+        """Whether it, or a filter within it, has no condition: such a one matches everything."""
+        return not self.clauses or any(isinstance(clause, FilterIn) and clause.hollow for clause in self.clauses)
+
     def clause(self) -> Filter:
         lists = ([clause.clause() for clause in clauses] for clauses in (self.must, self.should, self.must_not))
         return Filter(*lists)

@@ -249,14 +249,16 @@ def test_anchors_of_no_space_are_404(client, assert_problem):
 
 
 def test_delete_takes_anchors_out_and_passes_over_the_others(two):
-    answer = two.post("/v1/spaces/s/anchors/delete", json={"ids": ["y", "nobody"]})
+    answer = two.post("/v1/spaces/s/anchors/delete", json={"ids": ["y", "nobody", "y"]})
     assert (answer.status_code, answer.json()["anchors"], answer.json()["version"]) == (200, 2, 2)
+    assert (answer.json()["deleted"], answer.json()["missing"]) == (1, ["nobody"])
     assert anchors_of(two) == {"x": [1, 2], "z": [5, 6]}
 
 
 def test_delete_of_absent_anchors_changes_nothing(two):
     before = two.get("/v1/spaces/s").json()
-    assert two.post("/v1/spaces/s/anchors/delete", json={"ids": ["nobody"]}).json() == before
+    answer = two.post("/v1/spaces/s/anchors/delete", json={"ids": ["nobody"]})
+    assert answer.json() == {**before, "deleted": 0, "missing": ["nobody"]}
 
 
 def test_delete_of_no_ids_is_422(two, assert_problem):
