@@ -34,6 +34,7 @@ EXPECTED: Mapping[str, str] = {  # by pydantic's type of the error
     "float_type": "a number",
     "float_parsing": "a number",
     "finite_number": "a finite number",
+    "greater_than": "more than {gt}",
     "greater_than_equal": "{ge} or more",
     "less_than_equal": "{le} or less",
     "less_than": "less than {lt}",

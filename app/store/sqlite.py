@@ -44,7 +44,7 @@ class SqliteStore:
         plain = url.startswith("sqlite:///") and not (parts.query or parts.fragment or "\0" in str(self.path))
         if not plain or self.path.name in ("", ":memory:"):
             raise ConfigurationError(
-                "a SQLite store is a file, sqlite:///relative/path or sqlite:////absolute/path, "
+                "ANCHORAGE_STORE: a SQLite store is a file, sqlite:///relative/path or sqlite:////absolute/path, "
                 f"with ? and # written as %3F and %23, got {url!r}"
             )
         self._idle: LifoQueue[sqlite3.Connection] = LifoQueue()
