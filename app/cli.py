@@ -23,7 +23,7 @@ cli = typer.Typer(
     rich_markup_mode=None,
 )
 Host = Annotated[str | None, typer.Option(help="address to bind [ANCHORAGE_HOST, 127.0.0.1]")]
-Port = Annotated[int | None, typer.Option(help="port to bind [ANCHORAGE_PORT, 8080]")]
+Port = Annotated[str | None, typer.Option(metavar="INTEGER", help="port to bind [ANCHORAGE_PORT, 8080]")]
 Store = Annotated[str | None, typer.Option(help="store URL [ANCHORAGE_STORE, sqlite:///data/anchorage.db]")]
 
 
@@ -88,13 +88,18 @@ def key(
     typer.echo(f"ANCHORAGE_KEYS={made.scope}:{made.sha256}")
 
 
-def settings_with(**options: str | int | None) -> Settings:
+def settings_with(**options: str | None) -> Settings:
     """The environment's settings, with the options that were given in front. ConfigurationError."""
+    given = {name: value for name, value in options.items() if value is not None}
     try:
-        return Settings(**{name: value for name, value in options.items() if value is not None})  # type: ignore[arg-type]
+        return Settings(**given)  # type: ignore[arg-type]
     except ValidationError as error:
-        faults = "; ".join(f"ANCHORAGE_{e['loc'][0]!s}".upper() + f": {e['msg']}" for e in error.errors())
-        raise ConfigurationError(faults) from error
+        from app.api.validation import message  # noqa: PLC0415  takes a while, as all of app.api
+
+        names = {name: f"--{name}" for name in given}
+        faults = [(str(fault["loc"][0]), message([fault], Settings)) for fault in error.errors()]
+        said = [f"{names.get(name, f'ANCHORAGE_{name.upper()}')} {fault}" for name, fault in faults]
+        raise ConfigurationError("; ".join(said)) from error
 
 
 def refuse_open_door(settings: Settings) -> None:

@@ -13,6 +13,7 @@ DomainError
     │   └── OnnxOverrun          an ONNX model that took more time or memory than the settings allow
     ├── MalformedBody            a body that cannot be read at all
     ├── UnsupportedMediaType     a Content-Type without a codec
+    │   └── UnsupportedEncoding  a body that is compressed
     ├── NotAcceptable            an Accept without a codec
     ├── BodyTooLarge             more bytes than the settings allow
     ├── TooManyRows              more rows in one call than the settings allow
@@ -78,6 +79,10 @@ class MalformedBody(ServiceError):
 
 class UnsupportedMediaType(ServiceError):
     """A Content-Type that no codec reads."""
+
+
+class UnsupportedEncoding(UnsupportedMediaType):
+    """A Content-Encoding other than identity."""
 
 
 class NotAcceptable(ServiceError):

@@ -24,7 +24,8 @@ class Affine(Map):
         return d1, d2
 
     def apply(self, x: Tensor) -> Tensor:
-        return torch.addmm(self.bias.to(x.dtype), x, self.weight.to(x.dtype))
+        weight, bias = self.cast(x.dtype)
+        return torch.addmm(bias, x, weight)
 
     def then(self, after: "Affine") -> "Affine":
         """Both hops as one map: x -> after(self(x)). DimensionMismatch."""

@@ -19,6 +19,8 @@ from models.moments import TOLERANCE, cleaned
 
 LEAST_ROWS = 2
 ROWS = 2000  # rows of a measure that needs all distances; a larger n is sampled
+PAIRED_ROWS = 300  # rows that a pairing is judged by
+PAIRINGS = 199  # drawn by chance, to judge one
 KEPT = 0.99  # share of the variance that SVCCA keeps
 RESOLUTION = 1e-6  # distances nearer to each other than this share of the longest are tied: vectors are float32
 ROUNDING = 1e-12  # what is left of a difference below this share of its terms
@@ -159,6 +161,24 @@ MEASURES: Mapping[str, Measure] = {
     "knn_jaccard": Measure(knn_jaccard, "the same neighbours, common over all", least=3),
     "rsa": Measure(rsa, "Spearman's correlation of the distances between items", low=-1.0, least=3),
 }
+
+
+# whether the pairing says anything
+
+
+def chance(x: Tensor, y: Tensor) -> float:
+    """How often rows that are paired at random are as alike as these, by linear CKA: p of a permutation test.
+
+    Gretton et al. 2007, "A kernel statistical test of independence", with PAIRINGS pairings of PAIRED_ROWS rows at
+    most, always the same for one n. Of fewer than five rows there are too few pairings for a p below .01.
+    """
+    x, y = spans(*sampled(x, y, PAIRED_ROWS))
+    k, m = x @ x.T, y @ y.T  # (n, n)
+    generator = torch.Generator().manual_seed(0)
+    orders = [torch.randperm(len(x), generator=generator) for _ in range(PAIRINGS)]
+    drawn = torch.stack([(k * m[order[:, None], order]).sum() for order in orders])
+    as_alike = int((drawn >= (1 - ROUNDING) * (k * m).sum()).sum())
+    return (1 + as_alike) / (1 + PAIRINGS)
 
 
 # of one space

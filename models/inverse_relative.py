@@ -43,7 +43,7 @@ class Normalized(Map):
         return len(self.mean), len(self.bias)
 
     def apply(self, x: Tensor) -> Tensor:
-        mean, directions, weight, bias = (tensor.to(x.dtype) for tensor in vars(self).values())
+        mean, directions, weight, bias = self.cast(x.dtype)
         centred = from_mean(x, mean)
         inside = centred @ directions  # (n, r)
         seen = inside.norm(dim=1, keepdim=True) > RESOLUTION * centred.norm(dim=1, keepdim=True)

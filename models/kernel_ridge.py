@@ -44,7 +44,7 @@ class KernelMap(Map):
         return len(self.mean), len(self.bias)
 
     def apply(self, x: Tensor) -> Tensor:
-        mean, scale, anchors, weight, bias = (tensor.to(x.dtype) for tensor in vars(self).values())
+        mean, scale, anchors, weight, bias = self.cast(x.dtype)
         parts = torch.split(x, max(1, CELLS // len(anchors)))
         return torch.cat([torch.addmm(bias, gaussian((part - mean) * scale, anchors), weight) for part in parts])
 

@@ -1,10 +1,11 @@
 """What a fitted method leaves behind: a map of vectors, made of tensors only, that can be stored and served."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import fields
 from typing import ClassVar, Self
 
+import torch
 from torch import Tensor
 
 from models.errors import DimensionMismatch
@@ -33,6 +34,10 @@ class Map(ABC):
                 got=x.shape[-1],
             )
         return self.apply(x if x.is_floating_point() else x.float())
+
+    def cast(self, dtype: torch.dtype) -> Iterator[Tensor]:
+        """What it is made of, in the order of its fields."""
+        return (tensor.to(dtype) for tensor in vars(self).values())
 
     def tensors(self) -> dict[str, Tensor]:
         """By name, single precision: what is stored."""

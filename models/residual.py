@@ -50,7 +50,7 @@ class ResidualMap(Map):
         return d1, d2
 
     def apply(self, x: Tensor) -> Tensor:
-        weight, bias, inner, inner_bias, outer = (tensor.to(x.dtype) for tensor in vars(self).values())
+        weight, bias, inner, inner_bias, outer = self.cast(x.dtype)
         hidden = gelu(torch.addmm(inner_bias, x, inner))  # (n, h)
         return torch.addmm(bias, x, weight).addmm_(hidden, outer)
 

@@ -14,11 +14,12 @@ from app.api.codecs.json import to_base64
 from app.api.errors import MEDIA_TYPE, too_large
 from app.api.schemas.base import ProblemOut
 from app.api.validation import fields_of, from_validation
-from app.errors import TooManyRows, UnsupportedMediaType
+from app.errors import MalformedBody, TooManyRows, UnsupportedEncoding, UnsupportedMediaType
 
 JSON, NPY, ARROW = CODECS
 ALL = (JSON, NPY, ARROW)
 SCHEMAS = "#/components/schemas/{model}"  # where the OpenAPI page has them
+IDENTITY = "identity"
 INLINE_BYTES = 64 * 1024  # smaller bodies are decoded on the event loop: a thread costs more
 
 Model = TypeVar("Model", bound=BaseModel)
@@ -32,6 +33,7 @@ class Body(Generic[Model]):
         self.model, self.media_types = model, media_types
 
     async def __call__(self, request: Request) -> Model:
+        check_encoding(request.headers.get("content-encoding"))
         codec = reader(request.headers.get("content-type"))
         if codec.media_type not in self.media_types:
             raise UnsupportedMediaType(
@@ -52,13 +54,15 @@ class Body(Generic[Model]):
 
     def parsed(self, codec: Codec, body: bytes, query: Mapping[str, Any], max_rows: int) -> Model:
         """MalformedBody, InvalidVectors, TooManyRows, InvalidInput."""
-        fields = codec.decode(body, query)
-        for holder in (fields, *map(fields.get, HOLDERS)):
-            check_rows(holder, max_rows)
         try:
+            fields = codec.decode(body, query)
+            for holder in (fields, *map(fields.get, HOLDERS)):
+                check_rows(holder, max_rows)
             return self.model.model_validate(fields, strict=codec.media_type == JSON or None)
         except ValidationError as error:
             raise from_validation(error.errors(include_url=False), fields, self.model) from error
+        except RecursionError as error:  # of Python's own, wherever something so deep is walked through or shown
+            raise MalformedBody("the body is nested too deeply") from error
 
     @property
     def openapi(self) -> dict[str, Any]:
@@ -118,6 +122,17 @@ async def read(request: Request, limit: int) -> bytes:
         if size > limit:
             raise too_large(limit)
     return b"".join(chunks)
+
+
+def check_encoding(coding: str | None) -> None:
+    """UnsupportedEncoding: what a few bytes unfold to has no limit."""
+    if (coding or IDENTITY).strip().lower() != IDENTITY:
+        raise UnsupportedEncoding(
+            f"a body is read as it is sent, got Content-Encoding {coding!r}: leave the header out, or make it "
+            f"{IDENTITY!r}, and send the body uncompressed",
+            expected=[IDENTITY],
+            got=coding,
+        )
 
 
 def check_rows(fields: Any, limit: int) -> None:

@@ -36,7 +36,11 @@ STATUS: Mapping[type[DomainError], int] = {
     errors.StoreUnavailable: 503,
     DomainError: 500,
 }
-HEADERS: Mapping[int, dict[str, str]] = {401: {"WWW-Authenticate": "Bearer"}, 503: {"Retry-After": "1"}}
+HEADERS: Mapping[int | str, dict[str, str]] = {  # by status, or by code
+    401: {"WWW-Authenticate": "Bearer"},
+    503: {"Retry-After": "1"},
+    "unsupported-encoding": {"Accept-Encoding": "identity"},  # RFC 9110, 15.5.16
+}
 MEDIA_TYPE = "application/problem+json"
 
 
@@ -66,7 +70,7 @@ def problem(status: int, code: str, detail: str, path: str, **facts: Any) -> JSO
         "detail": detail,
         "instance": quote(path),
     }
-    return JSONResponse({**body, **facts, **body}, status, HEADERS.get(status), MEDIA_TYPE)
+    return JSONResponse({**body, **facts, **body}, status, HEADERS.get(code, HEADERS.get(status)), MEDIA_TYPE)
 
 
 def problem_of(error: DomainError, path: str) -> JSONResponse:

@@ -32,8 +32,8 @@ class Key:
         scope, _, digest = text.partition(":")
         if scope not in SCOPES or not re.fullmatch("[0-9a-f]{64}", digest):
             raise ConfigurationError(
-                f"a key is scope:sha256, as `anchorage key` prints, with a scope of {list(SCOPES)}: "
-                f"got {text[:12]!r}…"
+                "ANCHORAGE_KEYS: a key is scope:sha256, as `anchorage key` prints, with a scope of "
+                f"{list(SCOPES)}: got {text[:12]!r}…"
             )
         return cls(scope, digest)
 

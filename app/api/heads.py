@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Response
 
 from app.api.bodies import ALL, Answers, Body, Reply, answers, problems
 from app.api.deps import Cursor, IfMatch, Limit, NamePath, ServicesDep, tagged
+from app.api.schemas.base import DeletedOut
 from app.api.schemas.examples import EvaluateIn, EvaluationOut, FitIn
 from app.api.schemas.heads import HeadIn, HeadOut, HeadPage, StitchIn, StitchOut
 from app.service import Services
@@ -54,10 +55,14 @@ def get_head(head: NamePath, services: ServicesDep, response: Response) -> HeadO
     return tagged(shown(services.heads.get(head), services), response)
 
 
-@router.delete("/heads/{head}", status_code=204, responses=problems(404, 409, 412))
-def delete_head(head: NamePath, services: ServicesDep, if_match: IfMatch = None) -> None:
-    """Delete a head."""
-    services.heads.delete(head, if_match)
+@router.delete("/heads/{head}", responses=problems(404, 409, 412))
+def delete_head(head: NamePath, services: ServicesDep, if_match: IfMatch = None) -> DeletedOut:
+    """Delete a head, and the translators that first stitches to it have fitted.
+
+    409 while translators that somebody has put rest on it.
+    """
+    along = services.heads.delete(head, if_match)
+    return DeletedOut(translators=[translator.name for translator in along])
 
 
 @router.post(

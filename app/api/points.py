@@ -9,7 +9,6 @@ from fastapi import APIRouter, Depends, Response
 from app.api.bodies import ALL, ARROW, JSON, Answers, Body, Reply, answers, problems
 from app.api.collections import out
 from app.api.deps import IfMatch, NamePath, ServicesDep, tagged
-from app.api.schemas.collections import CollectionOut
 from app.api.schemas.points import (
     CountIn,
     CountOut,
@@ -19,6 +18,7 @@ from app.api.schemas.points import (
     PointsIn,
     PointsOut,
     PointsPage,
+    PointsRemovedOut,
     WrittenOut,
 )
 from app.service import Services
@@ -55,10 +55,11 @@ def delete_points(
     services: ServicesDep,
     response: Response,
     if_match: IfMatch = None,
-) -> CollectionOut:
-    """Delete points by id or by filter; ids that are not there are passed over."""
-    record = services.collections.delete_points(collection, body.which(), if_match)
-    return tagged(out(record, services), response)
+) -> PointsRemovedOut:
+    """Delete points by id or by filter; ids that are not there are passed over, and named."""
+    record, deleted, missing = services.collections.delete_points(collection, body.which(), if_match)
+    left = vars(out(record, services))
+    return tagged(PointsRemovedOut(**left, deleted=deleted, missing=missing), response)
 
 
 @router.post(

@@ -6,8 +6,8 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from app.api.bodies import ALL, Answers, Body, Reply, answers, problems
 from app.api.deps import Cursor, IfMatch, Limit, NamePath, ServicesDep, tagged
-from app.api.schemas.base import IdsIn
-from app.api.schemas.spaces import AnchorsIn, AnchorsOut, SpaceIn, SpaceOut, SpacePage
+from app.api.schemas.base import DeletedOut, IdsIn
+from app.api.schemas.spaces import AnchorsIn, AnchorsOut, AnchorsRemovedOut, SpaceIn, SpaceOut, SpacePage
 from app.service.spaces import Space
 
 router = APIRouter(prefix="/v1/spaces", tags=["spaces"])
@@ -45,10 +45,14 @@ def get_space(space: NamePath, services: ServicesDep, response: Response) -> Spa
     return tagged(SpaceOut.of(services.spaces.get(space)), response)
 
 
-@router.delete("/{space}", status_code=204, responses=problems(404, 409, 412))
-def delete_space(space: NamePath, services: ServicesDep, if_match: IfMatch = None) -> None:
-    """Delete a space and its anchors; 409 while translators, heads or collections rest on it."""
-    services.spaces.delete(space, if_match)
+@router.delete("/{space}", responses=problems(404, 409, 412))
+def delete_space(space: NamePath, services: ServicesDep, if_match: IfMatch = None) -> DeletedOut:
+    """Delete a space, its anchors, and the translators that first uses of it have fitted.
+
+    409 while heads, collections, or translators that somebody has put rest on it.
+    """
+    along = services.spaces.delete(space, if_match)
+    return DeletedOut(translators=[translator.name for translator in along])
 
 
 @router.put("/{space}/anchors", openapi_extra=anchors_body.openapi, responses=problems(400, 404, 412, 413, 415))
@@ -91,6 +95,7 @@ def delete_anchors(
     services: ServicesDep,
     response: Response,
     if_match: IfMatch = None,
-) -> SpaceOut:
-    """Delete anchors; ids that are not there are passed over."""
-    return tagged(SpaceOut.of(services.spaces.delete_anchors(space, body.ids, if_match)), response)
+) -> AnchorsRemovedOut:
+    """Delete anchors; ids that are not there are passed over, and named."""
+    record, deleted, missing = services.spaces.delete_anchors(space, body.ids, if_match)
+    return tagged(AnchorsRemovedOut.of(record, deleted=deleted, missing=missing), response)

@@ -15,6 +15,8 @@ Path = tuple[int | str, ...]
 
 FAULTS = 20  # that a problem names
 SHOWN = 40  # characters of a text that came
+TOO_DEEP = ("recursion_loop", "recursion_depth_exceeded")  # JSON has no loops
+ABOVE = 2  # members on the way to what is too deep that a pointer names
 EXPECTED: Mapping[str, str] = {  # by pydantic's type of the error
     "model_type": "an object",
     "dict_type": "an object",
@@ -32,6 +34,7 @@ EXPECTED: Mapping[str, str] = {  # by pydantic's type of the error
     "float_type": "a number",
     "float_parsing": "a number",
     "finite_number": "a finite number",
+    "greater_than": "more than {gt}",
     "greater_than_equal": "{ge} or more",
     "less_than_equal": "{le} or less",
     "less_than": "less than {lt}",
@@ -48,7 +51,8 @@ def from_validation(
     """With JSON pointers into the body, which should be a `model`, and without a copy of it."""
     faults: dict[Path, list[ErrorDetails]] = {}
     for error in found:
-        faults.setdefault(error["loc"] if body is None else place(error, body), []).append(error)
+        path = error["loc"] if body is None else place(error, body)
+        faults.setdefault(path[:ABOVE] if error["type"] in TOO_DEEP else path, []).append(error)
     around = {path[:length] for path in faults for length in range(len(path))}
     # of alternatives, the one that fits best
     meant = {path: errors for path, errors in faults.items() if path not in around}
@@ -89,6 +93,8 @@ def message(errors: Sequence[ErrorDetails], model: type[BaseModel]) -> str:
 def text_of(error: ErrorDetails, model: type[BaseModel]) -> str:
     if error["type"] == "missing":
         return "is missing and must be given"
+    if error["type"] in TOO_DEEP:
+        return "is nested too deeply"
     if error["type"] == "extra_forbidden":
         return unknown(str(error["loc"][-1]), fields_at(model, error["loc"][:-1]))
     return error["msg"].removeprefix("Value error, ")

@@ -15,7 +15,7 @@ from app.service.indexing import Indexing
 from app.service.inputs import check_choice
 from app.service.live import IndexStatus, Live, Point
 from app.service.purposes import RECONSTRUCTION, Purpose
-from app.service.resources import Resources
+from app.service.resources import Removed, Resources
 from app.service.routes import Route, pair_of
 from app.service.spaces import Space, Spaces
 from app.service.translators import Translators
@@ -113,17 +113,22 @@ class Collections(Resources):
 
         return self.change(name, if_match, change)[0], route.origin if route else None
 
-    def delete_points(self, name: str, which: Sequence[Id] | Filter, if_match: str | None) -> Record:
+    def delete_points(self, name: str, which: Sequence[Id] | Filter, if_match: str | None) -> Removed:
         """Ids that are not there are passed over."""
+        ids: Sequence[Id] = []
+        held: set[Id] = set()
 
         def change(current: Record | None) -> Write | None:
+            nonlocal ids, held
             if current is None:
                 raise self.not_found(name)
-            ids = self.live(current).matching(which) if isinstance(which, Filter) else which
-            nothing = np.empty((0, Collection.of(current).dim), np.float32)
-            return self._changed(name, current, Rows([], nothing, [], ids))
+            collection, live = self.both(current)
+            ids = live.matching(which) if isinstance(which, Filter) else which
+            held = {point.id for point in live.points(ids)}
+            return self._changed(name, current, Rows([], np.empty((0, collection.dim), np.float32), [], ids))
 
-        return self.change(name, if_match, change)[0]
+        record, _ = self.change(name, if_match, change)
+        return Removed(record, len(held), sorted({*ids} - held))
 
     def points(self, name: str, ids: Sequence[Id]) -> list[Point]:
         """Those of `ids` that are there."""
@@ -175,9 +180,10 @@ class Collections(Resources):
         live.catch_up(record.position, collection.log, self.blob)
         return collection, live
 
-    def delete(self, name: str, if_match: str | None) -> None:
-        super().delete(name, if_match)
+    def delete(self, name: str, if_match: str | None) -> list[Record]:
+        along = super().delete(name, if_match)
         self._forget(name)
+        return along
 
     def load(self, name: str) -> None:
         """Bring it into memory before anybody asks."""

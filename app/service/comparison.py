@@ -12,11 +12,12 @@ from torch import Tensor
 from anchors import AnchorSet, pair_by_ids
 from app.service.inputs import check_most
 from app.service.spaces import Spaces
-from models.comparison import MEASURES, PROFILES, sampled
+from models.comparison import MEASURES, PROFILES, chance, sampled
 from models.errors import TooFewAnchors, UnknownMethod
 
 MOST_SPACES = 16
 MOST_ANCHORS = 5000  # of a pair that are read; a sample so large says what the whole would
+SIGNIFICANT = 0.01  # a pairing that comes about by chance more often gets a warning
 HEAD = 10  # numbers of a profile that is a row of them
 
 Figure = float | None
@@ -31,6 +32,7 @@ class Comparison:
     anchors: list[list[int]]  # that a pair shares
     measures: Mapping[str, Matrix]  # None: too few shared anchors, or a space that does not vary
     profiles: list[dict[str, Any]]
+    warnings: list[str]
 
 
 def compare(spaces: Spaces, names: list[str], measures: list[str]) -> Comparison:
@@ -43,12 +45,23 @@ def compare(spaces: Spaces, names: list[str], measures: list[str]) -> Comparison
     profiles = [profile(name, one) for name, one in zip(names, sets, strict=True)]
     varies = [one["participation_ratio"] is not None for one in profiles]
     matrices = {name: itself(name, counts, varies) for name in measures}
+    warnings = []
     for i, j in combinations(range(len(sets)), 2):
         if counts[i][j]:
             x, y = shared(sets[i], sets[j])
             for name, matrix in matrices.items():
                 matrix[i][j], matrix[j][i] = both_ways(name, x, y)
-    return Comparison(names, counts, matrices, profiles)
+            shown = any(matrix[i][j] is not None for matrix in matrices.values())
+            if shown and (p := chance(x, y)) > SIGNIFICANT:
+                warnings.append(unpaired(names[i], names[j], counts[i][j], p))
+    return Comparison(names, counts, matrices, profiles, warnings)
+
+
+def unpaired(a: str, b: str, anchors: int, p: float) -> str:
+    return (
+        f"the pairing of the {anchors} anchors that {a!r} and {b!r} share is not shown to be better than chance "
+        f"(p = {p:.3f}, by linear CKA): do equal ids mean equal items?"
+    )
 
 
 def shared(a: AnchorSet, b: AnchorSet) -> tuple[Tensor, Tensor]:

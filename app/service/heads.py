@@ -13,7 +13,7 @@ from app.onnx.head import OnnxHead
 from app.service.examples import MARK
 from app.service.inputs import check_choice
 from app.service.relative import RelativeSpec, check_number
-from app.service.resources import Resources
+from app.service.resources import Resources, deletion
 from app.service.spaces import Space, Spaces
 from app.store import Record, Store, Write
 from app.store.base import digest_of
@@ -22,6 +22,7 @@ from models.heads import ACTIVATIONS, HEADS, Head, HeadKind
 
 KINDS = (*HEADS, OnnxHead.kind)
 LOADED = 64  # heads kept in memory
+BEFORE = {"relative": None, "fit": None, "seen": digest_of(b"")}  # what heads of before did not say, and had
 
 Parts = Mapping[str, Any]
 
@@ -81,7 +82,7 @@ class Heads(Resources):
         }
 
         def change(current: Record | None) -> Write | None:
-            if current and current.value == value:
+            if current and value.items() <= {**BEFORE, **current.value}.items():
                 return None
             moves = current is not None and current.value["space"] != spec.space
             write = self._write(name, current, value)
@@ -89,12 +90,13 @@ class Heads(Resources):
 
         return self.change(name, if_match, change)
 
-    def delete(self, name: str, if_match: str | None) -> None:
-        super().delete(name, if_match)
+    def delete(self, name: str, if_match: str | None) -> list[Record]:
+        along = super().delete(name, if_match)
         kept, head = self._evaluations.find(name), self.find(name)
         if kept and (head is None or kept.value["head"] != head.position):
             with suppress(StaleWrite):  # another deletes them too, or has made the head anew and evaluates it
-                self.store.commit(Write(kept.kind, name, kept.position, None))
+                self.store.commit(deletion(kept))
+        return along
 
     def keep(self, head: Record, space: str, evaluation: Mapping[str, Any]) -> None:
         """In place of an earlier one of the same space. NotFound; Conflict if the head was replaced."""

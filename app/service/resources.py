@@ -2,17 +2,27 @@
 
 import threading
 from collections.abc import Callable
+from dataclasses import replace
 from difflib import get_close_matches
-from typing import TypeVar
+from typing import Any, NamedTuple, TypeVar
 
-from app.errors import CorruptStore, NotFound, PreconditionFailed, StaleWrite
+from app.errors import CorruptStore, InUse, NotFound, PreconditionFailed, StaleWrite
 from app.store import Record, Store, Write
+from app.store.base import Key
 
 ATTEMPTS = 20  # rounds of a lost race before the client hears of it
 SCAN = 1000  # records read at a time
 
 T = TypeVar("T")
 Change = Callable[[Record | None], Write | None]
+
+
+class Removed(NamedTuple):
+    """By a delete of rows: the record afterwards, how many they were, and the ids that were not there."""
+
+    record: Record
+    deleted: int
+    missing: list[Any]
 
 
 class Resources:
@@ -84,17 +94,29 @@ class Resources:
                         raise
         raise self.contended(name)
 
-    def delete(self, name: str, if_match: str | None) -> None:
-        """NotFound, PreconditionFailed, InUse."""
+    def delete(self, name: str, if_match: str | None) -> list[Record]:
+        """What goes with it: the automatic translators that rest on it, and none while anything else does.
+
+        NotFound, PreconditionFailed, InUse.
+        """
+        along: list[Record] = []
         for _ in range(ATTEMPTS):
             current = self.get(name)
             self.check_match(name, current, if_match)
             try:
-                self.store.commit(Write(self.kind, name, current.position, None))
-            except StaleWrite:
-                continue
-            return
+                self.store.commit(replace(deletion(current), along=tuple(map(deletion, along))))
+            except (InUse, StaleWrite) as error:
+                before, along = along, self.automatic(name)
+                if isinstance(error, InUse) and along == before:
+                    raise
+            else:
+                return along
         raise self.contended(name)
+
+    def automatic(self, name: str) -> list[Record]:
+        """The translators resting on it that a first use has fitted: the service made them by itself."""
+        translators = Resources(self.store, "translator").all()
+        return [one for one in translators if one.value["automatic"] and (self.kind, name) in rests_on(one)]
 
     def not_found(self, name: str) -> NotFound:
         nearest = get_close_matches(name, [record.name for record in self.all()], n=3, cutoff=0.5)
@@ -115,6 +137,17 @@ class Resources:
                 expected=if_match,
                 got=etag,
             )
+
+
+def deletion(record: Record) -> Write:
+    return Write(record.kind, record.name, record.position, None)
+
+
+def rests_on(translator: Record) -> tuple[Key, ...]:
+    """Its two spaces, and the head that it suits, if any."""
+    spec = translator.value["spec"]
+    on = ("space", spec["source"]), ("space", spec["target"]), ("head", spec.get("head"))
+    return tuple((kind, name) for kind, name in on if name)
 
 
 def etag_of(record: Record) -> str:

@@ -10,7 +10,7 @@ import numpy as np
 
 from anchors import AnchorSet
 from app.errors import Conflict, InvalidInput, NotFound, OverLimit, WrongDimension
-from app.service.resources import Resources
+from app.service.resources import Removed, Resources
 from app.store import Record, Store, Write
 from app.store.rows import Log, Rows, Segment, Vectors, merged
 
@@ -72,11 +72,20 @@ class Spaces(Resources):
 
         return self.change(name, if_match, change)[0]
 
-    def delete_anchors(self, name: str, ids: list[str], if_match: str | None) -> Record:
+    def delete_anchors(self, name: str, ids: list[str], if_match: str | None) -> Removed:
         """Ids that are not there are passed over."""
-        space = Space.of(self.get(name))
-        nothing = np.empty((0, space.dim), np.float32)
-        return self.put_anchors(name, Rows([], nothing, [], ids), if_match)
+        held: set[str] = set()
+
+        def change(current: Record | None) -> Write | None:
+            nonlocal held
+            if current is None:
+                raise self.not_found(name)
+            space = Space.of(current)
+            held = set(self.anchor_set(space.log.segments, space.dim).ids)
+            return self._write(name, current, space, Rows([], np.empty((0, space.dim), np.float32), [], ids))
+
+        record, _ = self.change(name, if_match, change)
+        return Removed(record, len(held.intersection(ids)), sorted({*ids} - held))
 
     def anchors(self, name: str) -> AnchorSet:
         def read(record: Record) -> AnchorSet:

@@ -18,7 +18,7 @@ from app.service.heads import Heads, answering_digest
 from app.service.pairing import Paired, Pairing, Selection, Side, paired
 from app.service.paths import best_path, paths
 from app.service.purposes import Purpose
-from app.service.resources import Resources
+from app.service.resources import Resources, rests_on
 from app.service.routes import Route, Translation, fused, pair_of, worth
 from app.service.spaces import Space, Spaces, check_width
 from app.store import Record, Store, Write
@@ -96,7 +96,8 @@ class Translators(Resources):
         """Fit, unless the same was fitted on the same anchors. Everything that `estimate` and pairing raise."""
 
         def change(current: Record | None) -> Write | None:
-            return self._fitted(name, current, spec)
+            write = self._fitted(name, current, spec)
+            return write if write or not current else adopted(current)
 
         check_two(spec.source, spec.target)
         return self.change(name, if_match, change)
@@ -148,8 +149,8 @@ class Translators(Resources):
 
     def leading(self, dim: int, target: str) -> list[Record]:
         """From spaces of `dim` dimensions to `target`, by name."""
-        leading = [record for record in self.all() if pair_of(record)[1] == target]
-        return [record for record in leading if Space.of(self.spaces.get(pair_of(record)[0])).dim == dim]
+        wide = {space.name for space in self.spaces.all() if Space.of(space).dim == dim}
+        return [record for record in self.all() if pair_of(record)[1] == target and pair_of(record)[0] in wide]
 
     def translate(self, route: Route, vectors: Vectors, confidence: bool = False) -> Translation:
         """vectors (n, d1) of its source. WrongDimension, InvalidVectors."""
@@ -183,12 +184,17 @@ class Translators(Resources):
         return self.best(Purpose.of(record).on_the_way).get((target, source))
 
     def is_stale(self, record: Record) -> bool:
-        """Whether anchors were put or deleted since the translator was fitted, or its head replaced."""
-        source, target = map(self.spaces.get, pair_of(record))
-        if record.value["anchor_versions"] != anchors_used(source, target):
+        """Whether anchors were put or deleted since the translator was fitted, or its head replaced.
+
+        So is what rests on something that was deleted this moment, and it with that.
+        """
+        source, target = map(self.spaces.find, pair_of(record))
+        if not (source and target) or record.value["anchor_versions"] != anchors_used(source, target):
             return True
-        head = Purpose.of(record).head
-        return head is not None and record.value["head_digest"] != answering_digest(self.heads.get(head))
+        if (named := Purpose.of(record).head) is None:
+            return False
+        head = self.heads.find(named)
+        return head is None or record.value["head_digest"] != answering_digest(head)
 
     def _direct(self, source: str, target: str, purpose: Purpose) -> Record:
         """NoSharedAnchors."""
@@ -336,6 +342,20 @@ def edges_of(pairs: Iterable[tuple[str, str]]) -> dict[str, set[str]]:
 def anchors_used(source: Record, target: Record) -> dict[str, int]:
     """The versions of the two anchor sets: a translator fitted on others is stale."""
     return {side: Space.of(record).anchors_version for side, record in (("source", source), ("target", target))}
+
+
+def adopted(record: Record) -> Write | None:
+    """What a first use has fitted, as one that somebody has put; None if it is that already."""
+    if not record.value["automatic"]:
+        return None
+    return Write(
+        record.kind,
+        record.name,
+        record.position,
+        {**record.value, "automatic": False},
+        rests_on=rests_on(record),
+        refers=frozenset([record.value["artifact"]]),
+    )
 
 
 def check_related(record: Record) -> None:

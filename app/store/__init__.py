@@ -19,11 +19,12 @@ def open_store(url: str) -> Store:
     """ConfigurationError for an unknown scheme; a store that is down is found out by its first use."""
     scheme, separator, _ = url.partition("://")
     if scheme not in STORES or not separator:
-        raise ConfigurationError(f"a store URL starts with one of {[f'{s}://' for s in STORES]}, got {scheme!r}")
+        known = [f"{known}://" for known in STORES]
+        raise ConfigurationError(f"ANCHORAGE_STORE: a store URL starts with one of {known}, got {scheme!r}")
     try:
         return STORES[scheme](url)
     except ValueError as error:
-        raise ConfigurationError(f"the {scheme} store URL cannot be read: {error}") from error
+        raise ConfigurationError(f"ANCHORAGE_STORE: the {scheme} store URL cannot be read: {error}") from error
 
 
 __all__ = ["STORES", "Key", "Record", "Store", "Write", "open_store"]

@@ -37,6 +37,7 @@ class Write:
 
     `alone` refuses the write while other records rest on this one; a delete always refuses.
     `born` says when those it rests on were created, where it matters that they are still the same ones.
+    `along` are deletes of what rests on it, which come first in the same step.
     """
 
     kind: str
@@ -48,6 +49,7 @@ class Write:
     alone: bool = False
     blobs: Mapping[str, bytes] = field(default_factory=dict)  # new ones
     refers: frozenset[str] = frozenset()  # all that the record needs from now on, new ones included
+    along: tuple["Write", ...] = ()
 
 
 class Store(Protocol):

@@ -22,61 +22,83 @@ TIMEOUT_SECONDS = 5
 COMMIT = """
 -- KEYS: record. ARGV: the write as JSON, the value ("" deletes), then the new blobs: digest, bytes, ...
 local function key(...) return ARGV[1] .. table.concat({...}, ':') end
-local write = cjson.decode(ARGV[2])
-local me = write.kind .. '/' .. write.name
-local record, deletes = key('record', me), ARGV[3] == ''
+local function me_of(write) return write.kind .. '/' .. write.name end
 
-local seen = redis.call('HGET', record, 'position')
-if (seen or '0') ~= tostring(write.seen) then return {'stale'} end
-if deletes or write.alone then
-  local dependents = redis.call('SMEMBERS', key('dependents', me))
-  if #dependents > 0 then table.sort(dependents) return {'in use', dependents} end
-end
-for _, other in ipairs(write.rests_on) do
-  local created_at = redis.call('HGET', key('record', other), 'created_at')
-  if not created_at then return {'missing', other} end
-  if (write.born[other] or created_at) ~= created_at then return {'stale'} end
-end
-
-local position = redis.call('INCR', key('position'))
-redis.call('HSET', key('positions'), write.kind, position)
-
-for _, other in ipairs(redis.call('SMEMBERS', key('rests', me))) do
-  redis.call('SREM', key('dependents', other), me)
-end
-redis.call('DEL', key('rests', me))
-for _, other in ipairs(write.rests_on) do
-  redis.call('SADD', key('rests', me), other)
-  redis.call('SADD', key('dependents', other), me)
-end
-
-for i = 4, #ARGV, 2 do redis.call('SET', key('blob', ARGV[i]), ARGV[i + 1]) end
-local held = redis.call('SMEMBERS', key('refers', me))
-redis.call('DEL', key('refers', me))
-for _, digest in ipairs(write.refers) do
-  redis.call('SADD', key('refers', me), digest)
-  redis.call('SADD', key('referrers', digest), me)
-end
-for _, digest in ipairs(held) do
-  if redis.call('SISMEMBER', key('refers', me), digest) == 0 then
-    redis.call('SREM', key('referrers', digest), me)
-    if redis.call('EXISTS', key('referrers', digest)) == 0 then redis.call('DEL', key('blob', digest)) end
+local function refusal(write, deletes, going)
+  local me = me_of(write)
+  local seen = redis.call('HGET', key('record', me), 'position')
+  if (seen or '0') ~= tostring(write.seen) then return {'stale'} end
+  if deletes or write.alone then
+    local dependents = {}
+    for _, other in ipairs(redis.call('SMEMBERS', key('dependents', me))) do
+      if not going[other] then table.insert(dependents, other) end
+    end
+    if #dependents > 0 then table.sort(dependents) return {'in use', dependents} end
+  end
+  for _, other in ipairs(write.rests_on) do
+    local created_at = redis.call('HGET', key('record', other), 'created_at')
+    if not created_at then return {'missing', other} end
+    if (write.born[other] or created_at) ~= created_at then return {'stale'} end
   end
 end
 
-local left_at = key('deleted', write.kind)
-if deletes then
-  if seen then redis.call('HSET', left_at, write.name, redis.call('HGET', record, 'version')) end
-  redis.call('DEL', record)
-  redis.call('ZREM', key('names', write.kind), write.name)
-  return {'deleted'}
+local function apply(write, deletes)
+  local me = me_of(write)
+  local record = key('record', me)
+  local position = redis.call('INCR', key('position'))
+  redis.call('HSET', key('positions'), write.kind, position)
+
+  for _, other in ipairs(redis.call('SMEMBERS', key('rests', me))) do
+    redis.call('SREM', key('dependents', other), me)
+  end
+  redis.call('DEL', key('rests', me))
+  for _, other in ipairs(write.rests_on) do
+    redis.call('SADD', key('rests', me), other)
+    redis.call('SADD', key('dependents', other), me)
+  end
+
+  local held = redis.call('SMEMBERS', key('refers', me))
+  redis.call('DEL', key('refers', me))
+  for _, digest in ipairs(write.refers) do
+    redis.call('SADD', key('refers', me), digest)
+    redis.call('SADD', key('referrers', digest), me)
+  end
+  for _, digest in ipairs(held) do
+    if redis.call('SISMEMBER', key('refers', me), digest) == 0 then
+      redis.call('SREM', key('referrers', digest), me)
+      if redis.call('EXISTS', key('referrers', digest)) == 0 then redis.call('DEL', key('blob', digest)) end
+    end
+  end
+
+  local left_at = key('deleted', write.kind)
+  if deletes then
+    local version = redis.call('HGET', record, 'version')
+    if version then redis.call('HSET', left_at, write.name, version) end
+    redis.call('DEL', record)
+    redis.call('ZREM', key('names', write.kind), write.name)
+    return {'deleted'}
+  end
+  redis.call('HSETNX', record, 'version', redis.call('HGET', left_at, write.name) or 0)
+  redis.call('HINCRBY', record, 'version', 1)
+  redis.call('HSETNX', record, 'created_at', write.now)
+  redis.call('HSET', record, 'position', position, 'updated_at', write.now, 'value', ARGV[3])
+  redis.call('ZADD', key('names', write.kind), 0, write.name)
+  local fields = redis.call('HMGET', record, 'version', 'position', 'created_at', 'updated_at', 'value')
+  return {'written', unpack(fields)}
 end
-redis.call('HSETNX', record, 'version', redis.call('HGET', left_at, write.name) or 0)
-redis.call('HINCRBY', record, 'version', 1)
-redis.call('HSETNX', record, 'created_at', write.now)
-redis.call('HSET', record, 'position', position, 'updated_at', write.now, 'value', ARGV[3])
-redis.call('ZADD', key('names', write.kind), 0, write.name)
-return {'written', unpack(redis.call('HMGET', record, 'version', 'position', 'created_at', 'updated_at', 'value'))}
+
+-- what fails here takes nothing back: all is checked before anything is written
+local write, deletes, going = cjson.decode(ARGV[2]), ARGV[3] == '', {}
+for _, delete in ipairs(write.along) do
+  local refused = refusal(delete, true, {})
+  if refused then return refused end
+  going[me_of(delete)] = true
+end
+local refused = refusal(write, deletes, going)
+if refused then return refused end
+for _, delete in ipairs(write.along) do apply(delete, true) end
+for i = 4, #ARGV, 2 do redis.call('SET', key('blob', ARGV[i]), ARGV[i + 1]) end
+return apply(write, deletes)
 """
 PAGE = """
 -- KEYS: the names of a kind. ARGV: prefix of their records, first name, limit, fields.
@@ -186,7 +208,13 @@ def unavailable(error: redis.RedisError) -> StoreUnavailable:
 
 
 def arguments(write: Write) -> list[bytes | str]:
-    head = {
+    value = b"" if write.value is None else orjson.dumps(write.value)
+    return [PREFIX, orjson.dumps(head(write)), value, *(part for blob in write.blobs.items() for part in blob)]
+
+
+def head(write: Write) -> dict[str, Any]:
+    """All but the value and the blobs."""
+    return {
         "kind": write.kind,
         "name": write.name,
         "seen": write.seen,
@@ -194,10 +222,9 @@ def arguments(write: Write) -> list[bytes | str]:
         "born": {f"{kind}/{name}": created_at for (kind, name), created_at in write.born.items()},
         "alone": write.alone,
         "refers": sorted(write.refers),
+        "along": [head(delete) for delete in write.along],
         "now": now(),
     }
-    value = b"" if write.value is None else orjson.dumps(write.value)
-    return [PREFIX, orjson.dumps(head), value, *(part for blob in write.blobs.items() for part in blob)]
 
 
 def key_of(member: bytes) -> Key:

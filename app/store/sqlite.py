@@ -44,7 +44,7 @@ class SqliteStore:
         plain = url.startswith("sqlite:///") and not (parts.query or parts.fragment or "\0" in str(self.path))
         if not plain or self.path.name in ("", ":memory:"):
             raise ConfigurationError(
-                "a SQLite store is a file, sqlite:///relative/path or sqlite:////absolute/path, "
+                "ANCHORAGE_STORE: a SQLite store is a file, sqlite:///relative/path or sqlite:////absolute/path, "
                 f"with ? and # written as %3F and %23, got {url!r}"
             )
         self._idle: LifoQueue[sqlite3.Connection] = LifoQueue()
@@ -70,17 +70,9 @@ class SqliteStore:
 
     def commit(self, write: Write) -> Record | None:
         with self._connection() as db, transaction(db):
-            current = select(db, write.kind, write.name)
-            check_seen(write, current)
-            check_links(db, write)
-            left_at = current.version if current else deleted_at(db, write.kind, write.name)
-            record = next_record(write, current, left_at, next_position(db, write.kind))
-            replace_record(db, write, record)
-            if record is None:
-                db.execute("insert or replace into deleted values (?, ?, ?)", (write.kind, write.name, left_at))
-            replace_links(db, write)
-            replace_blobs(db, write)
-        return record
+            for delete in write.along:
+                apply(db, delete)
+            return apply(db, write)
 
     def risks(self) -> list[str]:
         there = self.path.exists()
@@ -162,6 +154,21 @@ def transaction(db: sqlite3.Connection) -> Iterator[None]:
         db.execute("rollback")
         raise
     db.execute("commit")
+
+
+def apply(db: sqlite3.Connection, write: Write) -> Record | None:
+    """Within a transaction."""
+    current = select(db, write.kind, write.name)
+    check_seen(write, current)
+    check_links(db, write)
+    left_at = current.version if current else deleted_at(db, write.kind, write.name)
+    record = next_record(write, current, left_at, next_position(db, write.kind))
+    replace_record(db, write, record)
+    if record is None:
+        db.execute("insert or replace into deleted values (?, ?, ?)", (write.kind, write.name, left_at))
+    replace_links(db, write)
+    replace_blobs(db, write)
+    return record
 
 
 def select(db: sqlite3.Connection, kind: str, name: str) -> Record | None:

@@ -124,9 +124,14 @@ def test_help_says_what_holds_without_an_option(command: str, default: str) -> N
 
 REFUSED = {
     "open door": (("serve", "--host", "0.0.0.0"), {}, "anchorage key"),
-    "limit": (("serve",), {"max_k": "many"}, "ANCHORAGE_MAX_K"),
-    "key": (("serve",), {"keys": "read:abc"}, "scope:sha256"),
-    "scheme": (("serve", "--store", "mongodb://127.0.0.1"), {}, "sqlite://"),
+    "limit": (("serve",), {"max_k": "many"}, "ANCHORAGE_MAX_K must be an integer, got 'many'"),
+    "two": (
+        ("serve", "--port", "x"),
+        {"max_k": "0"},
+        "--port must be an integer, got 'x'; ANCHORAGE_MAX_K must be",
+    ),
+    "key": (("serve",), {"keys": "read:abc"}, "ANCHORAGE_KEYS: a key is scope:sha256"),
+    "scheme": (("serve", "--store", "mongodb://127.0.0.1"), {}, "ANCHORAGE_STORE: a store URL starts with"),
     "path": (("serve", "--store", "sqlite://"), {}, "sqlite:///"),
 }
 
@@ -151,9 +156,12 @@ def test_a_fault_of_the_configuration_is_one_message(refused: tuple[Process, str
     ("words", "setting", "hint"),
     [
         ("serve", "ANCHORAGE_HOST=::", "loopback"),
-        ("serve --port 65536", "", "ANCHORAGE_PORT"),
-        ("doctor", "ANCHORAGE_MAX_ROWS=0", "ANCHORAGE_MAX_ROWS"),
-        ("healthcheck", "ANCHORAGE_PORT=-1", "ANCHORAGE_PORT"),
+        ("serve --port 65536", "", "--port must be 65535 or less, got '65536'"),
+        ("serve --port eighty", "", "--port must be an integer, got 'eighty'"),
+        ("serve --port 0", "ANCHORAGE_PORT=x ANCHORAGE_MAX_MODEL_SECONDS=0", "MODEL_SECONDS must be more than 0"),
+        ("doctor", "ANCHORAGE_MAX_ROWS=0", "ANCHORAGE_MAX_ROWS must be 1 or more, got '0'"),
+        ("healthcheck", "ANCHORAGE_PORT=-1", "ANCHORAGE_PORT must be 0 or more, got '-1'"),
+        ("healthcheck", "ANCHORAGE_MAX_MODEL_SECONDS=long", "must be a number, got 'long'"),
         ("key root", "", "admin"),
     ],
 )
@@ -161,11 +169,13 @@ def test_a_fault_is_found_before_anything_starts(
     words: str, setting: str, hint: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(sys, "argv", ["anchorage", *words.split()])
-    if setting:
-        monkeypatch.setenv(*setting.split("="))
+    for assignment in setting.split():
+        monkeypatch.setenv(*assignment.split("="))
     with pytest.raises(SystemExit, match="2"):
         main()
-    assert hint in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert hint in said
+    assert "Input should" not in said
 
 
 @pytest.mark.parametrize(

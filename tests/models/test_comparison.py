@@ -1,5 +1,6 @@
 """What every measure sees and does not see, its ends, and parity with SciPy, scikit-learn and n x n formulas."""
 
+from itertools import permutations
 from math import isnan, pi
 
 import numpy as np
@@ -7,14 +8,17 @@ import pytest
 import torch
 from scipy.linalg import orthogonal_procrustes, subspace_angles
 from scipy.spatial.distance import pdist, squareform
-from scipy.stats import spearmanr
+from scipy.stats import kstest, spearmanr
 from sklearn.metrics.pairwise import rbf_kernel
 from sklearn.neighbors import NearestNeighbors
 
 from models.comparison import (
     MEASURES,
+    PAIRINGS,
     PROFILES,
     ROWS,
+    chance,
+    cka,
     distances,
     nearest,
     participation_ratio,
@@ -434,3 +438,40 @@ def test_a_profile_is_a_figure_or_a_row_of_them(name, normal):
 def test_distances_agree_with_scipy(normal):
     x = normal(20, 5)
     assert np.allclose(distances(x), squareform(pdist(x)))
+
+
+# chance
+
+
+def unrelated(n, seed):
+    random = np.random.default_rng(seed)
+    return torch.from_numpy(random.standard_normal((n, 4))), torch.from_numpy(random.standard_normal((n, 6)))
+
+
+@pytest.mark.parametrize("n", [6, 40, 1000])
+def test_no_chance_pairing_is_as_alike_as_a_turned_copy(n):
+    x, y = unrelated(n, seed=0)
+    assert chance(x, 3 * x @ y[:4] + 1) == 1 / (1 + PAIRINGS)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_chance_is_the_share_of_all_pairings(seed):
+    x, y = unrelated(6, seed)
+    pairings = [list(order) for order in permutations(range(6))]
+    share = np.mean([cka(x, y[order]) >= cka(x, y) - 1e-12 for order in pairings])
+    assert chance(x, y) == pytest.approx(share, abs=4 * np.sqrt(share * (1 - share) / PAIRINGS) + 1 / PAIRINGS)
+
+
+def test_chance_is_uniform_for_what_is_unrelated():
+    found = [chance(*unrelated(20, seed)) for seed in range(200)]
+    assert kstest(found, "uniform").pvalue > 0.01
+
+
+def test_chance_of_what_does_not_vary_is_one():
+    x, y = unrelated(10, seed=0)
+    assert chance(x, torch.ones_like(y)) == 1
+
+
+def test_chance_is_the_same_every_time():
+    x, y = unrelated(50, seed=3)
+    assert chance(x, y) == chance(x, y)

@@ -116,8 +116,10 @@ def unreadable(body: bytes) -> MalformedBody | InvalidVectors:
         return MalformedBody(f"the body is not JSON: {error}")
     except UnicodeDecodeError as error:
         return MalformedBody(f"the body is not UTF-8: byte {error.start} is {body[error.start]:#04x}")
-    except (ValueError, RecursionError):
-        return MalformedBody("the body is nested too deeply, or has a number of thousands of digits")
+    except RecursionError:
+        return MalformedBody("the body is nested too deeply")
+    except ValueError:
+        return MalformedBody("the body has a number of thousands of digits")
     for fields in (parsed, *(parsed.get(name) for name in HOLDERS)) if isinstance(parsed, dict) else ():
         rows = fields.get("vectors") if isinstance(fields, dict) else None
         if isinstance(rows, list) and rows and "row" in (bad := first_bad(rows)).facts:

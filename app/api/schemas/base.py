@@ -93,6 +93,19 @@ class ResourceOut(BaseModel):
         return cls(**{**record.value, **vars(record), "etag": etag_of(record), **more})
 
 
+class RemovedOut(BaseModel):
+    """`deleted` counts what went; `missing` are the ids that were not there, none of a filter."""
+
+    deleted: int
+    missing: list[str | int]
+
+
+class DeletedOut(BaseModel):
+    """`translators` are those that the service had fitted by itself, at a first use, and that went with it."""
+
+    translators: list[str]
+
+
 class ProblemOut(BaseModel):
     """RFC 9457. `code` is stable; `detail` says what was expected, what came and what to do."""
 

@@ -43,10 +43,11 @@ class CompareOut(BaseModel):
     """Every matrix has a row and a column for each of `spaces`, in their order.
 
     `anchors` counts what a pair shares; at most 5000 are read. A figure is null where that is too few for it, or a
-    space does not vary.
+    space does not vary. `warnings` name the pairs whose anchors may share their ids by chance only.
     """
 
     spaces: list[str]
     anchors: list[list[int]]
     measures: dict[str, list[list[float | None]]]
     profiles: list[ProfileOut]
+    warnings: list[str]

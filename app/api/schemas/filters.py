@@ -20,6 +20,7 @@ from app.service.columns import COLUMNS
 from app.service.filters import Condition, Filter
 
 CONDITIONS = 256  # in one filter, and filters within it
+DEPTH = 100  # of filters within each other
 OPERATORS = ("match", "in", "range", "exists", "prefix")
 MATCHES = ("value", "any", "except")
 LISTS = ("must", "should", "must_not")
@@ -66,6 +67,12 @@ def from_text(value: Any) -> Any:
         return orjson.loads(value) if isinstance(value, str) else value
     except orjson.JSONDecodeError as error:
         raise ValueError(f"a filter in a query parameter is JSON: {error}") from error
+
+
+def not_too_deep(wanted: "FilterIn") -> "FilterIn":
+    if wanted.depth > DEPTH:
+        raise ValueError(f"filters may lie within each other {DEPTH} deep, got {wanted.depth}")
+    return wanted
 
 
 Scalar = Annotated[str | bool | int | float, BeforeValidator(scalar)]
@@ -206,9 +213,19 @@ class FilterIn(In):
         return sum(1 + clause.size for clause in self.clauses)
 
     @property
+    def depth(self) -> int:
+        """How many filters lie within each other, itself the first."""
+        return 1 + max((clause.depth for clause in self.clauses if isinstance(clause, FilterIn)), default=0)
+
+    @property
     def keys(self) -> set[str]:
         """At any depth."""
         return set().union(*(clause.keys for clause in self.clauses))
+
+    @property
+    def hollow(self) -> bool:
+        """Whether it, or a filter within it, has no condition: such a one matches everything."""
+        return not self.clauses or any(isinstance(clause, FilterIn) and clause.hollow for clause in self.clauses)
 
     def clause(self) -> Filter:
         lists = ([clause.clause() for clause in clauses] for clauses in (self.must, self.should, self.must_not))
@@ -229,4 +246,4 @@ Clause = Annotated[
         )
     ),
 ]
-FilterField = Annotated[FilterIn, BeforeValidator(from_text)]
+FilterField = Annotated[FilterIn, BeforeValidator(from_text), AfterValidator(not_too_deep)]

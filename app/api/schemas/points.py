@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 import orjson
 from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, StringConstraints, model_validator
 
-from app.api.schemas.base import In, Name, Payload, Vectors, as_list, check_ids
+from app.api.schemas.base import In, Name, Payload, RemovedOut, Vectors, as_list, check_ids
 from app.api.schemas.collections import CollectionOut
 from app.api.schemas.filters import FilterField, FilterIn
 from app.service.filters import Filter
@@ -62,7 +62,7 @@ class PointsIn(In):
 
 
 class DeleteIn(In):
-    """Points by `ids`, or all that a `filter` of at least one condition matches."""
+    """Points by `ids`, or all that a `filter` matches; it has a condition, as has every filter within it."""
 
     ids: Ids | None = None
     filter: FilterField | None = None
@@ -71,9 +71,9 @@ class DeleteIn(In):
     def _one_way(self) -> Self:
         if (self.ids is None) == (self.filter is None):
             raise ValueError("give either `ids` or `filter`")
-        if self.filter and not self.filter.keys:
+        if self.filter and self.filter.hollow:
             raise ValueError(
-                "a filter without any condition matches every point, or none: "
+                "a filter without any condition, alone or within another, matches every point: "
                 "delete the collection instead, or name what to delete"
             )
         return self
@@ -129,6 +129,10 @@ class WrittenOut(CollectionOut):
     """`origin` of the points written, null for native ones."""
 
     origin: OriginOut | None
+
+
+class PointsRemovedOut(CollectionOut, RemovedOut):
+    """The collection without them."""
 
 
 class PointOut(BaseModel):

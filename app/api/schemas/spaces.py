@@ -11,7 +11,7 @@ from pydantic import (
     model_validator,
 )
 
-from app.api.schemas.base import Id, In, Matrix, ResourceOut, Scalar, Vectors, as_list, check_ids
+from app.api.schemas.base import Id, In, Matrix, RemovedOut, ResourceOut, Scalar, Vectors, as_list, check_ids
 from app.store.rows import Rows
 from models.disentanglement import Disentanglement
 
@@ -68,6 +68,10 @@ class SpaceOut(ResourceOut):
     description: str
     anchors: int
     anchors_version: int
+
+
+class AnchorsRemovedOut(SpaceOut, RemovedOut):
+    """The space without them."""
 
 
 class SpacePage(BaseModel):

@@ -263,8 +263,9 @@ def test_the_next_search_does_not_see_the_replaced_vector(plane):
 
 def test_delete_takes_points_out_and_passes_over_the_others(plane):
     client = plane()
-    answer = client.post(f"{POINTS}/delete", json={"ids": ["y", "nobody"]})
+    answer = client.post(f"{POINTS}/delete", json={"ids": ["y", "nobody", "y"]})
     assert (answer.status_code, answer.json()["points"]) == (200, 2)
+    assert (answer.json()["deleted"], answer.json()["missing"]) == (1, ["nobody"])
     assert sorted(found(search(client, [[1, 1]]))[0]) == ["x", "z"]
     assert get_points(client, "y")["missing"] == ["y"]
 
@@ -272,7 +273,8 @@ def test_delete_takes_points_out_and_passes_over_the_others(plane):
 def test_delete_of_absent_points_changes_nothing(plane):
     client = plane()
     before = client.get("/v1/collections/things").json()
-    assert client.post(f"{POINTS}/delete", json={"ids": ["nobody"]}).json() == before
+    answer = client.post(f"{POINTS}/delete", json={"ids": ["nobody"]})
+    assert answer.json() == {**before, "deleted": 0, "missing": ["nobody"]}
 
 
 def test_a_deleted_point_can_be_put_again(plane):

@@ -1,5 +1,7 @@
 """Comparing spaces over the anchors that each pair of them shares."""
 
+import re
+
 import numpy as np
 import pytest
 import torch
@@ -184,3 +186,33 @@ def test_only_json_is_read(linked, npy, assert_problem):
 
 def test_get_is_405(linked, assert_problem):
     assert_problem(linked.get("/v1/compare"), 405, "method-not-allowed")
+
+
+# Whether the ids mean the same items
+
+
+def test_spaces_that_share_items_are_compared_without_a_warning(found):
+    assert found["warnings"] == []
+
+
+def test_ids_that_agree_by_chance_are_warned_of(client):
+    random, ids = np.random.default_rng(1), [str(number) for number in range(60)]
+    items, others = random.standard_normal((60, 5)), random.standard_normal((60, 8))
+    for name, vectors in (("one", items), ("turned", items[:, ::-1]), ("other", others)):
+        put_space(client, name, ids, vectors)
+    warnings = compare(client, "one", "turned", "other", measures=["cka"]).json()["warnings"]
+    assert [re.findall("the 60 anchors that '(.*)' and '(.*)' share", text) for text in warnings] == [
+        [("one", "other")],
+        [("turned", "other")],
+    ]
+
+
+def test_a_pair_without_a_figure_has_no_warning(spaces, data):
+    put_space(spaces, "flat", data.ids, np.ones((40, 2)))
+    assert compare(spaces, "a", "flat", "c").json()["warnings"] == []
+
+
+def test_too_few_anchors_to_tell_are_warned_of(spaces, data):
+    put_space(spaces, "four", data.ids[:4], data.a[:4])
+    (warning,) = compare(spaces, "a", "four").json()["warnings"]
+    assert "the 4 anchors that 'a' and 'four' share is not shown to be better than chance" in warning

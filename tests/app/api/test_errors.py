@@ -1,5 +1,6 @@
 """Every error has a status and a stable code, and leaves nothing half written."""
 
+import gzip
 import re
 
 import numpy as np
@@ -56,6 +57,7 @@ CODES = {  # clients rest on these: a change here is a change of the interface
     "unauthorized": 401,
     "unknown-method": 422,
     "unrelated": 422,
+    "unsupported-encoding": 415,
     "unsupported-media-type": 415,
     "wrong-dimension": 422,
 }
@@ -192,6 +194,44 @@ def test_another_media_type_is_415(client, path, content_type, assert_problem):
     problem = assert_problem(answer, 415, "unsupported-media-type")
     assert problem["got"] == content_type
     assert "application/json" in problem["expected"]
+
+
+@pytest.mark.parametrize("path", ROUTES)
+@pytest.mark.parametrize("coding", ["gzip", "br", "GZIP, identity"])
+def test_a_compressed_body_is_415(client, path, coding, assert_problem):
+    answer = client.put(path, content=gzip.compress(b'{"dim": 3}'), headers={"Content-Encoding": coding})
+    problem = assert_problem(answer, 415, "unsupported-encoding")
+    assert (problem["expected"], problem["got"]) == (["identity"], coding)
+    assert answer.headers["accept-encoding"] == "identity"
+
+
+@pytest.mark.parametrize("coding", ["identity", "Identity", ""])
+def test_a_body_as_it_is_may_say_so(client, coding):
+    answer = client.put("/v1/spaces/s", content=b'{"dim": 3}', headers={"Content-Encoding": coding})
+    assert answer.status_code == 201
+
+
+DEEP = {
+    "/v1/spaces/s": '{"dim": 2, "fingerprint": %s}',
+    "/v1/collections/c": '{"space": %s}',
+    "/v1/spaces/s/anchors": '{"ids": ["a"], "vectors": [%s]}',
+    "/v1/collections/c/points": '{"ids": ["a"], "vectors": [[1, 2]], "payloads": [{"a": %s}]}',
+}
+
+
+@pytest.mark.parametrize("depth", [100, 254, 260, 900, 985, 1000, 2000])
+@pytest.mark.parametrize(("path", "body"), DEEP.items(), ids=DEEP)
+def test_a_body_may_be_as_deep_as_it_likes_and_is_told_so_in_a_few_words(client, path, body, depth):
+    client.put("/v1/spaces/s", json={"dim": 2})
+    client.put("/v1/collections/c", json={"space": "s"})
+    answer = client.put(path, content=body % ("[" * depth + "]" * depth))
+    taken = path.endswith("points") and depth == 100
+    assert answer.status_code in ((200,) if taken else (400, 422))
+    if not taken:
+        assert len(answer.json()["detail"]) < 200
+        assert "Recursion error" not in answer.text
+    if depth == 2000:
+        assert answer.json()["detail"] == "the body is nested too deeply"
 
 
 @pytest.mark.parametrize("path", ["/v1/spaces/s", "/v1/translators/t", "/v1/collections/c"])

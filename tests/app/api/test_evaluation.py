@@ -232,7 +232,7 @@ def test_a_relative_head_outlives_the_space_that_it_was_fitted_in(both, items, b
     both.post("/v1/heads/h/fit", json={"space": "near", "labels": by_id, "relative": {"anchors": anchors}})
     before = evaluate(both, "h", "far", **fresh("far"))
     assert both.post("/v1/spaces/near/anchors/delete", json={"ids": items.ids[:ANCHORS]}).status_code == 200
-    assert both.delete("/v1/spaces/near").status_code == 204
+    assert both.delete("/v1/spaces/near").status_code == 200
     after = evaluate(both, "h", "far", **fresh("far"))
     assert after["relative"] == before["relative"]
     assert after["native"] is None

@@ -305,7 +305,7 @@ def test_a_space_with_a_head_cannot_be_deleted(spaces, assert_problem):
     problem = assert_problem(spaces.delete("/v1/spaces/b"), 409, "in-use")
     assert problem["dependents"] == [{"kind": "head", "name": "new"}]
     spaces.delete("/v1/heads/new")
-    assert spaces.delete("/v1/spaces/b").status_code == 204
+    assert spaces.delete("/v1/spaces/b").status_code == 200
 
 
 def test_a_head_under_a_translator_cannot_be_deleted_nor_moved(spaces, assert_problem):
@@ -322,12 +322,21 @@ def test_a_head_under_a_translator_cannot_be_deleted_nor_moved(spaces, assert_pr
 def test_a_head_may_move_while_nothing_rests_on_it(spaces):
     put(spaces)
     assert put(spaces, space="a", weight=np.eye(3, 4).tolist()).json()["space"] == "a"
-    assert spaces.delete("/v1/spaces/b").status_code == 204
+    assert spaces.delete("/v1/spaces/b").status_code == 200
 
 
-def test_delete_is_204_and_then_404(spaces, assert_problem):
+def test_a_head_takes_the_translators_of_first_stitches_with_it(spaces, data):
     put(spaces)
-    assert spaces.delete("/v1/heads/new").status_code == 204
+    body = {"source": "a", "head": "new", "vectors": data.new_a.tolist()}
+    assert spaces.post("/v1/stitch", json=body).json()["translator"] == "a-to-b-head-new"
+    assert spaces.delete("/v1/heads/new").json() == {"translators": ["a-to-b-head-new"]}
+    assert spaces.post("/v1/stitch", json=body).status_code == 404
+
+
+def test_delete_is_200_and_then_404(spaces, assert_problem):
+    put(spaces)
+    answer = spaces.delete("/v1/heads/new")
+    assert (answer.status_code, answer.json()) == (200, {"translators": []})
     assert_problem(spaces.delete("/v1/heads/new"), 404, "not-found")
     assert assert_problem(spaces.get("/v1/heads/new"), 404, "not-found")["got"] == "new"
 

@@ -140,7 +140,7 @@ def test_the_integer_7_is_not_taken_for_the_text_7(flat, assert_problem):
 
 def test_an_emptied_collection_takes_ids_of_the_other_type(flat):
     put(flat, [7], [[1, 1]])
-    flat.post(f"{POINTS}/delete", json={"ids": [7]})
+    assert flat.post(f"{POINTS}/delete", json={"ids": [9, 8, 7, 7]}).json()["missing"] == [8, 9]
     assert put(flat, ["7"], [[1, 1]]).status_code == 200
     assert pages(flat) == [["7"]]
 
@@ -346,6 +346,7 @@ def test_counts_see_writes_at_once(coloured_anywhere, data):
 def test_a_delete_by_filter_takes_all_that_match_and_nothing_else(coloured_anywhere, data):
     answer = coloured_anywhere.post(f"{POINTS}/delete", json={"filter": of_colour("red")})
     assert (answer.status_code, answer.json()["points"]) == (200, 13)
+    assert (answer.json()["deleted"], answer.json()["missing"]) == (7, [])
     left = [id_ for number, id_ in enumerate(data.new_ids) if number % 3]
     assert pages(coloured_anywhere) == [left]
     hits = coloured_anywhere.post(
@@ -357,7 +358,7 @@ def test_a_delete_by_filter_takes_all_that_match_and_nothing_else(coloured_anywh
 def test_a_delete_by_a_filter_that_matches_nothing_writes_nothing(coloured):
     before = coloured.get(COLLECTION).json()
     answer = coloured.post(f"{POINTS}/delete", json={"filter": of_colour("pink")})
-    assert (answer.status_code, answer.json()) == (200, before)
+    assert (answer.status_code, answer.json()) == (200, {**before, "deleted": 0, "missing": []})
 
 
 def test_what_a_filter_deleted_stays_deleted(make_client, store_url):
@@ -382,6 +383,8 @@ WITHOUT = [
     {"must": [], "should": [], "must_not": []},
     {"must": [{}]},
     {"must_not": [{"should": [{}]}]},
+    {"should": [{}, {"key": "colour", "match": {"value": "red"}}]},
+    {"must": [{"key": "colour", "exists": True}], "must_not": [{"must": [{"should": []}]}]},
 ]
 
 

@@ -1,5 +1,9 @@
 """The life of a space and of its anchors."""
 
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 import pytest
 
@@ -61,9 +65,9 @@ def test_get_shows_counts_and_times(two):
     assert body["created_at"] <= body["updated_at"]
 
 
-def test_delete_is_204_and_then_404(two):
+def test_delete_is_200_and_then_404(two):
     answer = two.delete("/v1/spaces/s")
-    assert (answer.status_code, answer.content) == (204, b"")
+    assert (answer.status_code, answer.json()) == (200, {"translators": []})
     assert two.get("/v1/spaces/s").status_code == 404
 
 
@@ -106,7 +110,7 @@ def test_if_match_with_the_etag_writes(two):
 
 def test_if_match_may_list_several(two):
     etag = two.get("/v1/spaces/s").headers["etag"]
-    assert two.delete("/v1/spaces/s", headers={"If-Match": f'"9-9", {etag}'}).status_code == 204
+    assert two.delete("/v1/spaces/s", headers={"If-Match": f'"9-9", {etag}'}).status_code == 200
 
 
 def test_if_match_star_writes_what_is_there(two):
@@ -245,14 +249,16 @@ def test_anchors_of_no_space_are_404(client, assert_problem):
 
 
 def test_delete_takes_anchors_out_and_passes_over_the_others(two):
-    answer = two.post("/v1/spaces/s/anchors/delete", json={"ids": ["y", "nobody"]})
+    answer = two.post("/v1/spaces/s/anchors/delete", json={"ids": ["y", "nobody", "y"]})
     assert (answer.status_code, answer.json()["anchors"], answer.json()["version"]) == (200, 2, 2)
+    assert (answer.json()["deleted"], answer.json()["missing"]) == (1, ["nobody"])
     assert anchors_of(two) == {"x": [1, 2], "z": [5, 6]}
 
 
 def test_delete_of_absent_anchors_changes_nothing(two):
     before = two.get("/v1/spaces/s").json()
-    assert two.post("/v1/spaces/s/anchors/delete", json={"ids": ["nobody"]}).json() == before
+    answer = two.post("/v1/spaces/s/anchors/delete", json={"ids": ["nobody"]})
+    assert answer.json() == {**before, "deleted": 0, "missing": ["nobody"]}
 
 
 def test_delete_of_no_ids_is_422(two, assert_problem):
@@ -395,7 +401,7 @@ def test_a_space_under_a_translator_cannot_be_deleted(spaces, space, assert_prob
 
 def test_a_space_can_be_deleted_when_nothing_rests_on_it_any_more(stocked):
     stocked.delete("/v1/collections/things")
-    assert stocked.delete("/v1/spaces/b").status_code == 204
+    assert stocked.delete("/v1/spaces/b").status_code == 200
 
 
 # Names that are not there
@@ -440,3 +446,72 @@ def test_a_space_wider_than_the_limit_is_422(make_client, assert_problem):
 def test_a_fingerprint_may_use_any_key(client):
     wanted = {"vectors": "normalised", "ids": "none"}
     assert client.put("/v1/spaces/s", json={"dim": 1, "fingerprint": wanted}).status_code == 201
+
+
+# What the service has fitted by itself
+
+
+def translate(client, data, source, target):
+    vectors = getattr(data, f"new_{source}").tolist()
+    return client.post("/v1/translate", json={"source": source, "target": target, "vectors": vectors})
+
+
+def test_a_space_takes_the_translators_of_first_uses_with_it(anywhere, data):
+    for source, target in (("a", "b"), ("b", "a")):
+        translate(anywhere, data, source, target)
+    assert anywhere.delete("/v1/spaces/a").json() == {"translators": ["a-to-b", "b-to-a"]}
+    assert anywhere.get("/v1/translators").json()["translators"] == []
+    assert translate(anywhere, data, "a", "b").status_code == 404
+
+
+def test_a_translator_that_was_put_keeps_the_space_and_those_of_first_uses(anywhere, data, assert_problem):
+    translate(anywhere, data, "a", "b")
+    anywhere.put("/v1/translators/t", json={"source": "b", "target": "a", "method": "ridge"})
+    problem = assert_problem(anywhere.delete("/v1/spaces/a"), 409, "in-use")
+    assert problem["dependents"] == [{"kind": "translator", "name": "t"}]
+    names = [one["name"] for one in anywhere.get("/v1/translators").json()["translators"]]
+    assert names == ["a-to-b", "t"]
+
+
+def test_a_translator_of_a_first_use_that_somebody_puts_again_is_theirs(spaces, data, assert_problem):
+    translate(spaces, data, "a", "b")
+    spec = {"source": "a", "target": "b", "objective": "reconstruction"}
+    fitted = spaces.get("/v1/translators/a-to-b").json()
+    put = spaces.put("/v1/translators/a-to-b", json=spec)
+    assert (put.status_code, put.json()["version"], put.json()["report"]) == (200, 2, fitted["report"])
+    assert spaces.put("/v1/translators/a-to-b", json=spec).json()["version"] == 2
+    problem = assert_problem(spaces.delete("/v1/spaces/b"), 409, "in-use")
+    assert problem["dependents"] == [{"kind": "translator", "name": "a-to-b"}]
+
+
+def test_a_space_goes_while_it_is_translated_from(anywhere, data):
+    """Every call finds it as it was, or does not find it: 404, and never 500."""
+    calls = [
+        lambda: translate(anywhere, data, "a", "b"),
+        lambda: translate(anywhere, data, "b", "a"),
+        lambda: anywhere.get("/v1/translators"),
+        lambda: anywhere.get("/v1/translators/a-to-b"),
+    ]
+    few = {"dim": 4, "anchors": {"ids": data.ids[:6], "vectors": data.a[:6].tolist()}}  # soon fitted
+    done = threading.Event()
+
+    def statuses(call):
+        found = set()
+        while not done.is_set():
+            found.add(call().status_code)
+        return found
+
+    anywhere.delete("/v1/spaces/a")
+    anywhere.put("/v1/spaces/a", json=few)
+    with ThreadPoolExecutor(len(calls)) as pool:
+        running = [pool.submit(statuses, call) for call in calls]
+        try:
+            for _ in range(2):
+                while anywhere.get("/v1/translators").json()["translators"] == []:
+                    time.sleep(0.001)
+                assert anywhere.delete("/v1/spaces/a").json()["translators"]
+                assert anywhere.put("/v1/spaces/a", json=few).status_code == 201
+        finally:
+            done.set()
+    assert [one.result() <= {200, 404} for one in running] == [True] * len(calls)
+    assert running[2].result() == {200}

@@ -129,10 +129,11 @@ def test_nothing_is_left_of_a_fitted_head_that_is_deleted(services, store):
     assert store.get("evaluations", "f") is None
 
 
-def of_before(services, store, name):
-    """The record of a head as it was when it held its evaluations itself, and no marks."""
+def of_before(services, store, name, silent=()):
+    """The record of a head as it was when it held its evaluations itself, no marks, nor what `silent` names."""
     head = services.heads.get(name)
-    value = {key: part for key, part in head.value.items() if key != "seen"} | {"evaluations": {"b": {"items": 9}}}
+    value = {key: part for key, part in head.value.items() if key not in ("seen", *silent)}
+    value |= {"evaluations": {"b": {"items": 9}}}
     rests_on = (("space", "b"),)
     return store.commit(
         Write("head", name, head.position, value, rests_on=rests_on, refers=frozenset([value["artifact"]]))
@@ -148,6 +149,23 @@ def test_a_head_of_before_keeps_its_evaluations_and_gets_new_ones(services, stor
     assert (kept.keys(), kept["b"], kept["a"]["at"]) == ({"a", "b"}, {"items": 9}, done.at)
     services.fitting.fit("f", labelled(services, "b"), None, None)
     assert services.heads.evaluations(services.heads.get("f")) == {}
+
+
+@pytest.mark.parametrize("silent", [(), ("fit", "relative")])
+def test_a_head_of_before_that_is_put_again_as_it_was_stays_as_it_is(services, store, silent):
+    before = of_before(services, store, "h", silent)
+    spec = HeadSpec("linear", "b", labels=["x", "y"])
+    assert services.heads.put("h", spec, {"weight": WEIGHT}, None) == (before, False)
+    assert services.heads.put("h", spec, {"weight": 2 * WEIGHT}, None)[0].version == before.version + 1
+
+
+def test_a_head_of_before_that_is_fitted_again_learns_what_it_has_seen(services, store):
+    services.fitting.fit("f", labelled(services, "b"), None, None)
+    seen = services.heads.seen(services.heads.get("f"))
+    before = of_before(services, store, "f")
+    services.fitting.fit("f", labelled(services, "b"), None, None)
+    after = services.heads.get("f")
+    assert (after.version, services.heads.seen(after)) == (before.version + 1, seen)
 
 
 def test_what_a_head_that_was_put_was_fitted_on_is_no_question(services, store):

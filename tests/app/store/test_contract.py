@@ -517,6 +517,53 @@ def test_a_blob_that_has_gone_may_come_back(store):
     assert store.blob(digest_of(b"1")) == b"1"
 
 
+# --- deletes along
+
+
+def delete_along(store: Store, record: Record, *along: Record) -> Record | None:
+    going = tuple(Write(one.kind, one.name, one.position, None) for one in along)
+    return store.commit(Write(record.kind, record.name, record.position, None, along=going))
+
+
+def test_what_rests_on_a_record_may_go_along_with_it(store, base):
+    along = [put(store, name, kind="other", **on(base), **holding(b"1")) for name in ("a", "b")]
+    assert delete_along(store, base, *along) is None
+    assert [store.get("thing", "base"), *(store.get("other", name) for name in ("a", "b"))] == [None] * 3
+    assert store.blob(digest_of(b"1")) is None
+
+
+def test_a_delete_along_moves_the_position_of_its_kind_and_keeps_its_version(store, base):
+    along = put(store, "a", kind="other", **on(base))
+    delete_along(store, base, along)
+    assert store.position("other") > along.position
+    assert put(store, "a", kind="other").version == 2
+
+
+def test_what_does_not_go_along_keeps_everything(store, base):
+    along = put(store, "a", **on(base))
+    put(store, "b", **on(base))
+    with pytest.raises(InUse) as caught:
+        delete_along(store, base, along)
+    assert caught.value.facts["dependents"] == [{"kind": "thing", "name": "b"}]
+    assert names(store) == ["a", "b", "base"]
+
+
+def test_nothing_goes_where_one_that_should_go_along_was_written_meanwhile(store, base):
+    first, second = (put(store, name, **on(base)) for name in ("a", "b"))
+    rewrite(store, second, **on(base))
+    with pytest.raises(StaleWrite):
+        delete_along(store, base, first, second)
+    assert names(store) == ["a", "b", "base"]
+
+
+def test_what_others_rest_on_does_not_go_along(store, base):
+    along = put(store, "a", **on(base))
+    put(store, "b", **on(along))
+    with pytest.raises(InUse):
+        delete_along(store, base, along)
+    assert names(store) == ["a", "b", "base"]
+
+
 # --- all or nothing
 
 Failed = tuple[Store, Record]

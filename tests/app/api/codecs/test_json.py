@@ -201,8 +201,8 @@ BROKEN = {
     b'{"a": 1,}': "line 1 column",
     b'{"a": "\xff"}': "not UTF-8: byte 7 is 0xff",
     '{"a": 1}'.encode("utf-16"): "not UTF-8: byte 0 is 0xff",
-    b"[" * 100_000: "nested too deeply",
-    b'{"a": ' + b"9" * 5000 + b"}": "thousands of digits",
+    b"[" * 100_000: "is nested too deeply",
+    b'{"a": ' + b"9" * 5000 + b"}": "has a number of thousands of digits",
 }
 
 
