@@ -102,7 +102,8 @@ class View:
         scores = np.concatenate(exact, axis=1, dtype=np.float32)
         sign = np.float32(-1 if self.scoring.descending else 1)
         order = np.lexsort((candidates, np.where(candidates < 0, np.inf, sign * scores)), axis=1)[:, :k]
-        return np.take_along_axis(scores, order, 1), np.take_along_axis(candidates, order, 1)
+        rows = np.arange(len(queries))[:, None]
+        return scores[rows, order], candidates[rows, order]
 
 
 def best(nearness: Callable[[Run], Tensor], k: int, wanted: Mask, step: int) -> Slots:
