@@ -142,8 +142,10 @@ def multiplied(queries: Vectors, vectors: Vectors, run: Run) -> Vectors:
     must be gathered are then so few at a time that they are still in the processor's cache."""
     if len(queries) > 1:
         return (torch.from_numpy(rows_of(vectors, run)) @ torch.tensor(queries).T).T.contiguous().numpy()
-    few = [run] if isinstance(run, slice) else np.split(run, range(GATHERED, len(run), GATHERED))
-    return np.concatenate([products(queries[0], rows_of(vectors, part)) for part in few])[None]
+    if isinstance(run, slice):
+        return products(queries[0], vectors[run])[None]
+    few = [run[start : start + GATHERED] for start in range(0, len(run), GATHERED)]
+    return np.concatenate([products(queries[0], rows_of(vectors, slots)) for slots in few])[None]
 
 
 def rows_of(vectors: Vectors, run: Run) -> Vectors:
