@@ -14,12 +14,12 @@ from app.api import (
     translators,
 )
 
-ROUTERS = (
-    spaces.router,
+ROUTERS = (  # tried in this order: what is called most stands first
+    search.router,
     translators.router,
+    spaces.router,
     collections.router,
     points.router,
-    search.router,
     heads.router,
     relative.router,
     comparison.router,

@@ -20,7 +20,7 @@ JSON, NPY, ARROW = CODECS
 ALL = (JSON, NPY, ARROW)
 SCHEMAS = "#/components/schemas/{model}"  # where the OpenAPI page has them
 IDENTITY = "identity"
-INLINE_BYTES = 64 * 1024  # smaller bodies are decoded on the event loop: a thread costs more
+INLINE_BYTES = 128 * 1024  # smaller bodies are decoded on the event loop: a thread costs more
 
 Model = TypeVar("Model", bound=BaseModel)
 Reply = Callable[..., Response]

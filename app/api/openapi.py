@@ -11,6 +11,8 @@ from pydantic.json_schema import models_json_schema
 from app.api.bodies import SCHEMAS
 from app.api.schemas.base import In, ProblemOut
 
+SECTIONS = ("spaces", "translators", "collections", "heads", "comparison", "service")  # as a reader needs them
+
 
 def install(app: FastAPI) -> None:
     def openapi() -> dict[str, Any]:
@@ -22,7 +24,13 @@ def install(app: FastAPI) -> None:
 
 
 def described(app: FastAPI) -> dict[str, Any]:
-    page = get_openapi(title=app.title, version=app.version, description=app.description, routes=app.routes)
+    page = get_openapi(
+        title=app.title,
+        version=app.version,
+        description=app.description,
+        routes=app.routes,
+        tags=[{"name": section} for section in SECTIONS],
+    )
     inputs = [(model, "validation") for model in (*subclasses(In), ProblemOut)]
     _, definitions = models_json_schema(inputs, ref_template=SCHEMAS)  # type: ignore[arg-type]
     page["components"]["schemas"].update(definitions["$defs"])

@@ -112,7 +112,10 @@ def carried(points: Sequence[Point], parts: Sequence[str], services: Services) -
 
 
 def fields_of(point: Point, parts: Sequence[str]) -> dict[str, Any]:
-    return {"id": point.id, **{part: ENCODED[part](point) for part in parts}}
+    fields: dict[str, Any] = {"id": point.id}
+    for part in parts:
+        fields[part] = ENCODED[part](point)
+    return fields
 
 
 ENCODED: Mapping[str, Callable[[Point], Any]] = {  # JSON is passed on as it is stored

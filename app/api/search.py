@@ -74,11 +74,12 @@ def carrying(
     stored = [part for part in parts if part in ("payload", "vector", "origin")]
     check_bytes((hit.point for hits in results for hit in hits), stored, services.settings.max_answer_bytes)
     calibrated = "calibrated_score" in parts
-    return [
-        [
-            {**fields_of(hit.point, stored), "score": hit.score}
-            | ({"calibrated_score": hit.calibrated_score} if calibrated else {})
-            for hit in hits
-        ]
-        for hits in results
-    ]
+    return [[scored(hit, stored, calibrated) for hit in hits] for hits in results]
+
+
+def scored(hit: Hit, stored: Sequence[str], calibrated: bool) -> dict[str, Any]:
+    fields = fields_of(hit.point, stored)
+    fields["score"] = hit.score
+    if calibrated:
+        fields["calibrated_score"] = hit.calibrated_score
+    return fields

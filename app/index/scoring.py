@@ -81,7 +81,7 @@ class Cosine:
 
     def scores(self, queries: Vectors, vectors: Vectors, numbers: Vectors) -> Matrix:  # noqa: ARG002
         exact = vectors.astype(np.float64)
-        norms = np.sqrt(np.einsum("mcd,mcd->mc", exact, exact)) * lengths(queries)[:, None]
+        norms = np.sqrt(np.vecdot(exact, exact)) * lengths(queries)[:, None]
         cosines: Matrix = dots(queries, exact) / norms.clip(np.finfo(np.float64).tiny)
         return cosines
 
@@ -145,7 +145,7 @@ class Euclidean:
 
     def scores(self, queries: Vectors, vectors: Vectors, numbers: Vectors) -> Matrix:  # noqa: ARG002
         apart = vectors.astype(np.float64) - queries[:, None]
-        distances: Matrix = np.sqrt(np.einsum("mcd,mcd->mc", apart, apart))
+        distances: Matrix = np.sqrt(np.vecdot(apart, apart))
         return distances
 
     def doubtful(self, queries: Vectors, last: Vectors, worst: Vectors) -> Mask:
@@ -169,7 +169,7 @@ SCORINGS: Mapping[str, Callable[[], Scoring]] = {"cosine": Cosine, "ip": InnerPr
 
 def dots(queries: Vectors, vectors: Matrix) -> Matrix:
     """(m, d), (m, c, d) -> (m, c)"""
-    products: Matrix = np.matmul(vectors, queries.astype(np.float64)[:, :, None])[:, :, 0]
+    products: Matrix = np.vecdot(vectors, queries.astype(np.float64)[:, None])
     return products
 
 

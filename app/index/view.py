@@ -14,7 +14,8 @@ from app.index.scoring import Folded, Scoring
 
 CHUNK = 16384  # points whose products with several queries are in memory at a time
 DOUBLES = 1024  # points in double precision at a time: few enough for the processor's cache
-QUERIES = 256  # and those queries
+GATHERED = 1024  # and points that a lone query is compared with
+QUERIES = 256  # queries that are compared at a time
 NUMBERS = 2**24  # of candidates' vectors in memory at a time
 MARGIN = 16  # candidates beyond k: single precision may swap what is nearly as near
 WIDER = 4  # times as many where it cannot tell, as double precision sees them
@@ -86,19 +87,15 @@ class View:
     def _nearness(self, folded: Folded, run: Run) -> Tensor:
         """(m, c)"""
         m, parts, d = folded.vectors.shape
-        products = torch.from_numpy(multiplied(folded.vectors.reshape(m * parts, d), self._rows(run)))
-        numbers = torch.from_numpy(self.numbers[run])
+        products = torch.from_numpy(multiplied(folded.vectors.reshape(m * parts, d), self.vectors, run))
+        numbers = torch.from_numpy(rows_of(self.numbers, run))
         apart = products.view(m, parts, -1).sub_(torch.from_numpy(folded.offsets)[:, :, None])
         return apart.mul_(numbers[:, :parts].T).sum(1).sub_(numbers[:, parts])
 
     def _closeness(self, queries: Tensor, run: Run) -> Tensor:
         """‖q‖² - ‖q - y‖² (m, c), about no mean: double precision needs none."""
-        rows = torch.from_numpy(self._rows(run)).double()
+        rows = torch.from_numpy(rows_of(self.vectors, run)).double()
         return (2 * queries @ rows.T).sub_(torch.linalg.vecdot(rows, rows))
-
-    def _rows(self, run: Run) -> Vectors:
-        # of slots, `take` is thrice as fast as brackets
-        return self.vectors[run] if isinstance(run, slice) else self.vectors.take(run, 0)
 
     def _ranked(self, queries: Vectors, candidates: Slots, k: int) -> tuple[Vectors, Slots]:
         step = max(1, NUMBERS // self.vectors.shape[1])
@@ -107,7 +104,8 @@ class View:
         scores = np.concatenate(exact, axis=1, dtype=np.float32)
         sign = np.float32(-1 if self.scoring.descending else 1)
         order = np.lexsort((candidates, np.where(candidates < 0, np.inf, sign * scores)), axis=1)[:, :k]
-        return np.take_along_axis(scores, order, 1), np.take_along_axis(candidates, order, 1)
+        rows = np.arange(len(queries))[:, None]
+        return scores[rows, order], candidates[rows, order]
 
 
 def best(nearness: Callable[[Run], Tensor], k: int, wanted: Mask, step: int) -> Slots:
@@ -142,11 +140,20 @@ def runs(wanted: Mask, step: int) -> Iterator[Run]:
         yield from (slice(start, min(start + step, len(wanted))) for start in range(0, len(wanted), step))
 
 
-def multiplied(queries: Vectors, rows: Vectors) -> Vectors:
-    """(m, d), (c, d) -> (m, c). For a lone query FAISS is the fastest, and waits for no other thread."""
-    if len(queries) == 1:
-        return products(queries[0], rows)[None]
-    return (torch.from_numpy(rows) @ torch.tensor(queries).T).T.contiguous().numpy()
+def multiplied(queries: Vectors, vectors: Vectors, run: Run) -> Vectors:
+    """(m, d), (n, d) -> (m, c). For a lone query FAISS is the fastest, and waits for no other thread; rows that
+    must be gathered are then so few at a time that they are still in the processor's cache."""
+    if len(queries) > 1:
+        return (torch.from_numpy(rows_of(vectors, run)) @ torch.tensor(queries).T).T.contiguous().numpy()
+    if isinstance(run, slice):
+        return products(queries[0], vectors[run])[None]
+    few = [run[start : start + GATHERED] for start in range(0, len(run), GATHERED)]
+    return np.concatenate([products(queries[0], rows_of(vectors, slots)) for slots in few])[None]
+
+
+def rows_of(vectors: Vectors, run: Run) -> Vectors:
+    # of slots, `take` is thrice as fast as brackets
+    return vectors[run] if isinstance(run, slice) else vectors.take(run, 0)
 
 
 def numbered(run: Run, places: Tensor) -> Tensor:

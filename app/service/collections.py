@@ -54,6 +54,7 @@ class Collections(Resources):
         self.spaces, self.translators, self.indexing = spaces, translators, indexing
         self.max_payload_bytes = max_payload_bytes
         self._live: dict[str, Live] = {}
+        self._said: dict[str, tuple[int, Collection]] = {}  # by the record at a position
         self._opening = threading.Lock()
 
     def put(
@@ -167,8 +168,8 @@ class Collections(Resources):
         return self.both(record)[1]
 
     def both(self, record: Record) -> tuple[Collection, Live]:
-        """A record is read once: its log may be long. CorruptStore."""
-        collection = Collection.of(record)
+        """CorruptStore."""
+        collection = self._collection(record)
         with self._opening:
             live = self._live.get(record.name)
             made_for = collection.dim, collection.metric
@@ -244,7 +245,16 @@ class Collections(Resources):
         log = collection.log.append(rows, living, self.blob)
         return self._write(name, current, replace(collection, points=living, log=log))
 
+    def _collection(self, record: Record) -> Collection:
+        """Read once: the log may be long."""
+        position, collection = self._said.get(record.name, (None, None))
+        if collection is None or position != record.position:
+            collection = Collection.of(record)
+            self._said[record.name] = record.position, collection
+        return collection
+
     def _forget(self, name: str) -> None:
+        self._said.pop(name, None)
         if live := self._live.pop(name, None):
             live.forget()
 

@@ -35,10 +35,6 @@ class Point(NamedTuple):
     payload: bytes
     origin: bytes = b""
 
-    def size(self, parts: Sequence[str]) -> int:
-        """Bytes of these parts, as they are held."""
-        return sum(memoryview(getattr(self, part)).nbytes for part in parts)
-
 
 @dataclass(frozen=True)
 class Nearest:

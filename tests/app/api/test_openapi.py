@@ -46,6 +46,11 @@ def test_every_reference_leads_somewhere(ref):
     assert resolve(ref) is not None
 
 
+def test_every_route_stands_in_a_section():
+    used = {tag for route in ROUTES.values() for tag in route.get("tags", [])}
+    assert used == {section["name"] for section in PAGE["tags"]}
+
+
 def test_every_route_of_the_design_is_there():
     assert {
         "PUT /v1/spaces/{space}",

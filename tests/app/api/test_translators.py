@@ -124,13 +124,16 @@ def test_the_report_lists_the_candidates_of_every_method_that_suits(square):
 
 def test_every_candidate_names_its_score(report):
     for candidate in report["candidates"]:
-        assert candidate["score"].rpartition(" ")[2] in {"cosine", "csls"}
+        assert candidate["score"].partition(" + ")[0].rpartition(" ")[2] in {"cosine", "csls"}
 
 
 def test_the_report_says_how_translations_are_scored(report):
     score = report["score"]
-    assert score["name"].startswith(score["codes"])
-    assert score["name"].endswith("csls" if score["csls"] else "cosine")
+    assert score["name"].startswith(score["parts"][0]["name"])
+    assert sum(part["weight"] for part in score["parts"]) == pytest.approx(1)
+    for part in score["parts"]:
+        assert part["name"].startswith(part["codes"])
+        assert part["name"].endswith("csls" if part["csls"] else "cosine")
     assert score["name"] in {candidate["score"] for candidate in report["candidates"] if candidate["chosen"]}
 
 
