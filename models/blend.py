@@ -81,7 +81,7 @@ class Blend:
             cosine, hubs = (2 * weight, weight) if score.csls else (weight, 0.0)
             parts[key] = part._replace(cosine=part.cosine + cosine, hubs=part.hubs + hubs)
         sample = trial.sample if basis is None else trial.sample @ basis.T
-        return Fitted(tuple(parts.values()), sample if any(part.hubs for part in parts.values()) else None)
+        return Fitted(tuple(parts.values()), sample)
 
 
 class Part(NamedTuple):
@@ -107,7 +107,7 @@ class Fitted:
     """A sum of scores at work; floats of any precision."""
 
     parts: tuple[Part, ...]
-    sample: Tensor | None  # (t, d2) translated anchors; None where no hubs are corrected
+    sample: Tensor  # (t, d2) translated anchors
 
     @property
     def means(self) -> Tensor:
@@ -144,15 +144,12 @@ class Fitted:
     @cached_property
     def _samples(self) -> list[Tensor | None]:
         """Unit codes (t, r) of the sample, where a part corrects hubs."""
-        return [
-            None if self.sample is None or not part.hubs else unit(part.projected(self.sample))
-            for part in self.parts
-        ]
+        return [unit(part.projected(self.sample)) if part.hubs else None for part in self.parts]
 
     def tensors(self) -> dict[str, Tensor]:
         """By name, single precision: what is stored."""
         weights = torch.tensor([[part.cosine, part.hubs] for part in self.parts])
-        named = {"weights": weights, "sample": self.sample}
+        named: dict[str, Tensor | None] = {"weights": weights, "sample": self.sample}
         for number, part in enumerate(self.parts):
             named |= {f"{number}.mean": part.mean, f"{number}.projection": part.projection}
         return {name: tensor.float().contiguous() for name, tensor in named.items() if tensor is not None}
@@ -163,7 +160,7 @@ class Fitted:
             Part(tensors[f"{number}.mean"], tensors.get(f"{number}.projection"), *weights)
             for number, weights in enumerate(tensors["weights"].tolist())
         ]
-        return cls(tuple(parts), tensors.get("sample"))
+        return cls(tuple(parts), tensors["sample"])
 
 
 def placed(score: Score, trial: Trial, basis: Tensor | None) -> tuple[Tensor, Tensor | None]:

@@ -14,9 +14,11 @@ from app.index.faiss import PER_LIST, Codes, lists
 from app.index.view import MARGIN, View
 
 AT_ONCE = 16384  # points that are coded at a time
-SAMPLE = 200  # points whose neighbours are looked for, exactly and approximately
+SAMPLE = 200  # queries whose neighbours are looked for, exactly and approximately
 NEAR, WIDE = 10, 30  # neighbours
 ENOUGH = 0.97  # recall of the WIDE, if an effort reaches it: other queries' NEAR are then found as well, or about
+SURER = 0.98  # of translated anchors: what a map was not fitted on lies farther from all points than these
+NOBODY = -2  # no point's slot
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,18 +59,19 @@ class Approximation:
         return coded & view.taken & (view.written <= self.changes)
 
     def measured(self, view: View) -> "Approximation":
-        """With the least effort that is ENOUGH, and its recall of the neighbours of a sample of its points."""
+        """With the least effort that is ENOUGH, and its recall of the neighbours of a sample of queries."""
         covered = self.covered(view)
         slots = covered.nonzero()[0]
-        own = np.random.default_rng(0).choice(slots, min(SAMPLE, len(slots)), replace=False)
-        queries, k, sign = view.vectors[own], min(WIDE + 1, len(slots)), 1 if view.scoring.descending else -1
+        queries, own = sampled(view, slots)
+        enough = ENOUGH if view.scoring.probes is None else SURER
+        k, sign = min(WIDE + 1, len(slots)), 1 if view.scoring.descending else -1
         right = others(view.nearest(queries, k, covered), own, sign)
         for effort in self.codes.efforts:
             tried = replace(self, effort=effort)
             candidates = tried.candidates(view, queries, k, self.places(covered))
             found = others(view.ranked(queries, candidates, k, self.kind), own, sign)
             wide = recall(found, right)
-            if wide >= ENOUGH:
+            if wide >= enough:
                 break
         return replace(tried, recall_at_10=recall(found, right[:, :NEAR]), recall_at_30=wide)
 
@@ -87,6 +90,14 @@ class Approximation:
         more = view.scoring.rough * (k + k // 2 + MARGIN)
         places = self.codes.search(view.scoring.asked(queries), more, effort, mask)
         return np.where(places < 0, -1, self.slots[places])
+
+
+def sampled(view: View, slots: Slots) -> tuple[Vectors, Slots]:
+    """Queries (s, d), such as are to be expected or else some of the points, and whose vectors these are (s,)."""
+    if (probes := view.scoring.probes) is not None:
+        return probes[:SAMPLE], np.full(min(SAMPLE, len(probes)), NOBODY)
+    own = np.random.default_rng(0).choice(slots, min(SAMPLE, len(slots)), replace=False)
+    return view.vectors[own], own
 
 
 def others(ranking: Ranking, own: Slots, sign: int) -> Vectors:

@@ -25,6 +25,7 @@ class Scored:
     def __init__(self, score: Fitted) -> None:
         self.score = score
         self.rough = 1 if len(score.parts) == 1 else ROUGH
+        self.probes: Vectors | None = score.sample.numpy()
         self._proportion: Vectors | None = None  # (K,) of the lengths to the first part's
 
     def fold(self, queries: Vectors) -> Folded:

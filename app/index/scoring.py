@@ -42,6 +42,9 @@ class Scoring(Protocol):
     descending: bool
     products: bool  # codes are compared by inner products, and not by distances
     rough: int  # times as many candidates as usual that an approximation should propose
+    probes: (
+        Vectors | None
+    )  # (s, d) queries such as are to be expected, in random order; None for the like of points
 
     def fold(self, queries: Vectors) -> Folded:
         """(m, d)"""
@@ -70,6 +73,7 @@ class Cosine:
 
     descending = products = True
     rough = 1
+    probes: Vectors | None = None
 
     def fold(self, queries: Vectors) -> Folded:
         return Folded.single(unit(queries))
@@ -100,6 +104,7 @@ class InnerProduct:
 
     descending = products = True
     rough = 1
+    probes: Vectors | None = None
 
     def fold(self, queries: Vectors) -> Folded:
         return Folded.single(queries)
@@ -125,6 +130,7 @@ class Euclidean:
 
     descending = products = False
     rough = 1
+    probes: Vectors | None = None
 
     def __init__(self) -> None:
         self._centre: Vectors | None = None  # (d,)

@@ -114,7 +114,7 @@ def test_a_folded_query_has_the_width_of_what_is_stored(score, normal):
 def test_without_csls_there_is_no_hubness(codes, normal):
     _, folds, trial, _, y = settled(normal, 60, 8, 8)
     fitted = alone(Score(codes)).fit(trial, folds.basis_of(trial.predicted))
-    assert fitted.sample is None
+    assert not any(part.hubs for part in fitted.parts)
     assert not fitted.scalars(y)[1].any()
 
 
@@ -233,7 +233,7 @@ def test_a_hub_is_pushed_down_by_csls(normal):
     translated, stored = items + 1.2 * hub, torch.vstack([items, hub])  # every query leans towards the hub
     sample = torch.nn.functional.normalize(translated)
     whole = torch.zeros(50), None
-    plain = Fitted((Part(*whole, 1.0, 0.0),), None)(translated, stored)
+    plain = Fitted((Part(*whole, 1.0, 0.0),), sample)(translated, stored)
     corrected = Fitted((Part(*whole, 2.0, 1.0),), sample)(translated, stored)
     first = [float((similarity.argmax(1) == 200).double().mean()) for similarity in (plain, corrected)]
     assert first[0] > 0.9

@@ -7,6 +7,9 @@ import pytest
 import torch
 
 from app.index import SCORES, Scored
+from app.index.scoring import Cosine
+from app.index.searcher import Searcher
+from app.index.table import Table
 from app.service.live import Live
 from app.store.rows import Log, Rows
 from models.blend import Fitted, Part
@@ -29,8 +32,7 @@ def fitted(*kinds, seed=3):
     for number, (projected, csls) in enumerate(kinds, seed + 1):
         projection = torch.from_numpy(vectors(DIM, number, RANK)) if projected else None
         parts.append(Part(mean, projection, *((0.8, 0.4) if csls else (0.5, 0.0))))
-    sample = torch.from_numpy(vectors(SAMPLE, seed + 2)) if any(part.hubs for part in parts) else None
-    return Fitted(tuple(parts), sample)
+    return Fitted(tuple(parts), torch.from_numpy(vectors(SAMPLE, seed + 2)))
 
 
 def scores_of(score, queries, stored):
@@ -119,9 +121,8 @@ def test_hubs_come_later_by_csls_than_by_cosine(scored):
     hub, own = np.array([0.9, 0.436, 0, 0, 0, 0], np.float32), np.array([0.88, 0, 0.475, 0, 0, 0], np.float32)
     sample = torch.from_numpy(np.tile(hub / np.linalg.norm(hub), (10, 1)))
     best = {}
-    for name, known in (("cosine", None), ("csls", sample)):
-        weights = (1.0, 0.0) if known is None else (2.0, 1.0)
-        index = scored(DIM, Scored(Fitted((Part(torch.zeros(DIM), None, *weights),), known)))
+    for name, weights in (("cosine", (1.0, 0.0)), ("csls", (2.0, 1.0))):
+        index = scored(DIM, Scored(Fitted((Part(torch.zeros(DIM), None, *weights),), sample)))
         index.put(slots(0, 1), np.stack([hub, own]))
         best[name] = int(index.search(query, 1)[1][0, 0])
     assert best == {"cosine": 0, "csls": 1}
@@ -229,3 +230,30 @@ def test_plain_search_stays_plain_cosine(written, score):
     stored = np.stack(list(written.points.values()))
     cosine = stored @ query[0] / np.linalg.norm(stored, axis=1) / np.linalg.norm(query)
     np.testing.assert_allclose(hits[0][1], cosine.max(), **CLOSE)
+
+
+def test_the_effort_suffices_for_translated_vectors_which_lie_apart_from_what_is_stored():
+    """Points lie in clusters, translations between them: what is enough for points is not for these."""
+    rng = np.random.default_rng(0)
+    centres = rng.standard_normal((400, 32)).repeat(50, 0)
+    stored = (centres + 0.3 * rng.standard_normal((20000, 32))).astype(np.float32)
+    sample = torch.from_numpy(rng.standard_normal((300, 32)).astype(np.float32))
+    recalls = {}
+    for name, scoring in (("points", Cosine()), ("translated", alone(sample))):
+        searcher = Searcher(table_of(stored), scoring)
+        searcher.put(np.arange(len(stored)))
+        right = searcher.search(sample.numpy(), 10).scores
+        searcher.approximation = searcher.improved("ivf_sq8", searcher.snapshot())
+        found = searcher.search(sample.numpy(), 10).scores
+        recalls[name] = (found >= right[:, -1:] - 1e-6).mean()
+    assert recalls["translated"] > 0.97 > recalls["points"]
+
+
+def alone(sample):
+    return Scored(Fitted((Part(torch.zeros(sample.shape[1]), None, 1.0, 0.0),), sample))
+
+
+def table_of(stored):
+    table = Table(stored.shape[1])
+    table.put(np.arange(len(stored)), stored)
+    return table

@@ -382,8 +382,8 @@ def test_deleting_a_collection_deletes_its_file(process, tmp_path):
 
 
 def score(csls, seed=3):
-    weights, sample = ((2.0, 1.0), torch.from_numpy(vectors(30, seed))) if csls else ((1.0, 0.0), None)
-    return Fitted((Part(torch.from_numpy(vectors(1, seed)[0]), None, *weights),), sample)
+    part = Part(torch.from_numpy(vectors(1, seed)[0]), None, *((2.0, 1.0) if csls else (1.0, 0.0)))
+    return Fitted((part,), torch.from_numpy(vectors(30, seed)))
 
 
 def assert_scored(collection, fitted, key, index):
