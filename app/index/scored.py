@@ -35,7 +35,7 @@ class Scored:
     def numbers(self, vectors: Vectors) -> Vectors:
         scales, hubness = self.score.scalars(tensor(vectors))
         if self._proportion is None and len(vectors):
-            self._proportion = (scales / scales[:, :1]).mean(0).numpy()
+            self._proportion = (scales / scales[:, :1]).median(0).values.numpy()  # a point may have no length
         return torch.column_stack([scales, hubness]).numpy()
 
     def scores(self, queries: Vectors, vectors: Vectors, numbers: Vectors) -> Matrix:
