@@ -22,7 +22,7 @@ from models.lengths import SMALLEST, unit
 from models.scores import Score, hubness, projected, similarities
 
 LIGHT = 0.02  # share of the heaviest's weight below which a score is left out
-NEGLIGIBLE = 1e-3  # nats of surprise: what the simplest score may lose and still stand alone
+TIED = 1e-3  # nats of surprise: what the simplest score may lose and still stand alone
 
 
 @dataclass(frozen=True)
@@ -37,10 +37,11 @@ class Blend:
         """scores, simplest first, and what they lose on held-out rows (s, m)."""
         means = losses.mean(1)
         excess = losses - losses[means.argmin()]
-        if not excess[0].mean() > NEGLIGIBLE:  # or if some loss is not a number
+        if not excess[0].mean() > TIED:  # or if some loss is not a number
             return cls((scores[0],), (1.0,))
         errors = excess.std(1, correction=0) / losses.shape[1] ** 0.5
-        error = errors[errors > 0].median() if errors.any() else SMALLEST  # of a single row
+        known = errors[(errors > 0) & errors.isfinite()]
+        error = known.median() if len(known) else SMALLEST  # none of a single row
         weights = torch.exp(-excess.mean(1) / error)
         order = weights.argsort(descending=True, stable=True)
         heavy = order[weights[order] >= LIGHT]
@@ -107,7 +108,7 @@ class Fitted:
     """A sum of scores at work; floats of any precision."""
 
     parts: tuple[Part, ...]
-    sample: Tensor  # (t, d2) translated anchors
+    sample: Tensor | None  # (t, d2) translated anchors; None only of what was stored before there were sums
 
     @property
     def means(self) -> Tensor:
@@ -144,7 +145,10 @@ class Fitted:
     @cached_property
     def _samples(self) -> list[Tensor | None]:
         """Unit codes (t, r) of the sample, where a part corrects hubs."""
-        return [unit(part.projected(self.sample)) if part.hubs else None for part in self.parts]
+        return [
+            unit(part.projected(self.sample)) if part.hubs and self.sample is not None else None
+            for part in self.parts
+        ]
 
     def tensors(self) -> dict[str, Tensor]:
         """By name, single precision: what is stored."""
@@ -156,11 +160,21 @@ class Fitted:
 
     @classmethod
     def of_tensors(cls, tensors: Mapping[str, Tensor]) -> Self:
+        if "weights" not in tensors:
+            return cls.of_one(tensors["mean"], tensors.get("projection"), tensors.get("sample"))
         parts = [
             Part(tensors[f"{number}.mean"], tensors.get(f"{number}.projection"), *weights)
             for number, weights in enumerate(tensors["weights"].tolist())
         ]
-        return cls(tuple(parts), tensors["sample"])
+        return cls(tuple(parts), tensors.get("sample"))
+
+    @classmethod
+    def of_one(cls, mean: Tensor, projection: Tensor | None, codes: Tensor | None) -> Self:
+        """What was stored before there were sums, of CSLS the unit codes (t, r) of the sample in its place."""
+        weights = (1.0, 0.0) if codes is None else (2.0, 1.0)
+        if codes is not None and projection is not None:
+            codes = codes @ torch.linalg.pinv(projection)
+        return cls((Part(mean, projection, *weights),), None if codes is None else mean + codes)
 
 
 def placed(score: Score, trial: Trial, basis: Tensor | None) -> tuple[Tensor, Tensor | None]:

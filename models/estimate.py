@@ -50,7 +50,7 @@ class Tried:
     losses: Tensor  # (m, settings) of the objective
     reciprocal: Tensor  # (m,) 1 / rank
     scores: tuple[Score, ...]
-    by_score: Tensor  # (s, m) what each would lose in retrieval
+    by_score: Tensor  # (s, m, settings) what each would lose in retrieval
     tuned: bool  # by the folds, which so flatter the best of several
 
     @property
@@ -60,7 +60,7 @@ class Tried:
 
     def blend(self, rows: Tensor | slice = slice(None)) -> Blend:
         """Of its scores, as these rows suggest."""
-        return Blend.weighted(self.scores, self.by_score[:, rows])
+        return Blend.weighted(self.scores, coldest_of_each(self.by_score[:, rows]))
 
     @property
     def place(self) -> int:
@@ -180,7 +180,7 @@ def estimate(  # noqa: PLR0913, PLR0917  a question with seven sides, and who wa
         confidence=trust,
         calibration=shift,
         collapse=spread,
-        candidates=table(served, best),
+        candidates=table([*tried[:best], served[best], *tried[best + 1 :]], best),
         dropped=dropped,
         warnings=warnings(fitted, folds, judgement, wrong, spread),
     )
@@ -252,15 +252,19 @@ def attempt(method: Method, folds: Folds, objective: Objective) -> Tried:
     scores = tuple(scores_for(at_work[0])) if objective.by_score else (Score(),)
     similarity = [similarities(trial, scores) for trial in at_work]  # (s, g, g) each
     by_score = by_row(folds, [surprises(fold) for fold in similarity])
-    losses = torch.stack([coldest(of_score) for of_score in by_score])
     compared = [
-        Blend.weighted(scores, losses[:, folds.outside(fold)]).sum(part, scores)[None]
+        Blend.weighted(scores, coldest_of_each(by_score[:, folds.outside(fold)])).sum(part, scores)[None]
         for fold, part in enumerate(similarity)
     ]
     found = [objective.of(*pair, folds) for pair in zip(at_work, compared, strict=True)]
     reciprocal = by_row(folds, [1 / ranks(part) for part in compared])[0]
     tuned = objective.by_score or bool(method.options)
-    return Tried(method, by_row(folds, found)[0], reciprocal, scores, losses, tuned)
+    return Tried(method, by_row(folds, found)[0], reciprocal, scores, by_score, tuned)
+
+
+def coldest_of_each(losses: Tensor) -> Tensor:
+    """(s, m, settings) -> (s, m)"""
+    return torch.stack([coldest(of_score) for of_score in losses])
 
 
 def by_row(folds: Folds, values: list[Tensor]) -> Tensor:

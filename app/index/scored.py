@@ -16,8 +16,8 @@ ABSENT = 1e-5  # share of the strongest below which a direction is compared in b
 class Scored:
     """1 / ‖c_k‖ of K parts and what is subtracted for hubs are the numbers of a point.
 
-    An approximation takes the lengths of all parts to be in one proportion, that of the first points: then one
-    code of a point, with a length of its own, does for all.
+    An approximation takes the lengths of all parts to be in one proportion, that of the most points that came at a
+    time: then one code of a point, with a length of its own, does for all.
     """
 
     descending = products = True
@@ -25,8 +25,9 @@ class Scored:
     def __init__(self, score: Fitted) -> None:
         self.score = score
         self.rough = 1 if len(score.parts) == 1 else ROUGH
-        self.probes: Vectors | None = score.sample.numpy()
-        self._proportion: Vectors | None = None  # (K,) of the lengths to the first part's
+        self.probes: Vectors | None = None if score.sample is None else score.sample.numpy()
+        self._proportion = np.ones(len(score.parts), np.float32)  # of the lengths to the first part's
+        self._learned = 0  # from so many points
 
     def fold(self, queries: Vectors) -> Folded:
         folded = self.score.fold(tensor(queries))
@@ -34,7 +35,8 @@ class Scored:
 
     def numbers(self, vectors: Vectors) -> Vectors:
         scales, hubness = self.score.scalars(tensor(vectors))
-        if self._proportion is None and len(vectors):
+        if len(vectors) > self._learned:
+            self._learned = len(vectors)
             self._proportion = (scales / scales[:, :1]).median(0).values.numpy()  # a point may have no length
         return torch.column_stack([scales, hubness]).numpy()
 
@@ -50,20 +52,23 @@ class Scored:
 
     def codes(self, vectors: Vectors, numbers: Vectors) -> Vectors:
         centred = vectors - self.score.parts[0].mean.numpy()
-        return np.column_stack([(centred * numbers[:, :1]) @ self._basis, numbers[:, -1]])
+        return np.column_stack([self._within(centred * numbers[:, :1]), numbers[:, -1]])
 
     def asked(self, queries: Vectors) -> Vectors:
-        proportion = np.ones(len(self.score.parts)) if self._proportion is None else self._proportion
-        together = np.einsum("mkd,k->md", self.fold(queries).vectors, proportion.astype(np.float32))
-        return np.column_stack([together @ self._basis, np.full(len(queries), -1, np.float32)])
+        together = np.einsum("mkd,k->md", self.fold(queries).vectors, self._proportion)
+        return np.column_stack([self._within(together), np.full(len(queries), -1, np.float32)])
+
+    def _within(self, vectors: Vectors) -> Vectors:
+        """(n, d) -> (n, r)"""
+        return vectors if self._basis is None else vectors @ self._basis
 
     @cached_property
-    def _basis(self) -> Vectors:
-        """(d, r) orthonormal: the directions that are compared in."""
+    def _basis(self) -> Vectors | None:
+        """(d, r) orthonormal: the directions that are compared in; None for all."""
         parts = self.score.parts
         known = [part.projection / part.projection.norm() for part in parts if part.projection is not None]
         if len(known) < len(parts):
-            return np.eye(len(parts[0].mean), dtype=np.float32)
+            return None
         directions, strengths, _ = torch.linalg.svd(torch.hstack(known).double(), full_matrices=False)
         basis: Vectors = directions[:, strengths > ABSENT * strengths[0]].float().numpy()
         return basis

@@ -86,11 +86,10 @@ class View:
 
     def _nearness(self, folded: Folded, run: Run) -> Tensor:
         """(m, c)"""
-        m, parts, d = folded.vectors.shape
-        products = torch.from_numpy(multiplied(folded.vectors.reshape(m * parts, d), self.vectors, run))
+        products = torch.from_numpy(multiplied(folded.vectors, self.vectors, run))
         numbers = torch.from_numpy(rows_of(self.numbers, run))
-        apart = products.view(m, parts, -1).sub_(torch.from_numpy(folded.offsets)[:, :, None])
-        return apart.mul_(numbers[:, :parts].T).sum(1).sub_(numbers[:, parts])
+        apart = products.sub_(torch.from_numpy(folded.offsets)[:, :, None])
+        return apart.mul_(numbers[:, :-1].T).sum(1).sub_(numbers[:, -1])
 
     def _closeness(self, queries: Tensor, run: Run) -> Tensor:
         """‖q‖² - ‖q - y‖² (m, c), about no mean: double precision needs none."""
@@ -141,14 +140,16 @@ def runs(wanted: Mask, step: int) -> Iterator[Run]:
 
 
 def multiplied(queries: Vectors, vectors: Vectors, run: Run) -> Vectors:
-    """(m, d), (n, d) -> (m, c). For a lone query FAISS is the fastest, and waits for no other thread; rows that
-    must be gathered are then so few at a time that they are still in the processor's cache."""
-    if len(queries) > 1:
-        return (torch.from_numpy(rows_of(vectors, run)) @ torch.tensor(queries).T).T.contiguous().numpy()
-    if isinstance(run, slice):
-        return products(queries[0], vectors[run])[None]
-    few = [run[start : start + GATHERED] for start in range(0, len(run), GATHERED)]
-    return np.concatenate([products(queries[0], rows_of(vectors, slots)) for slots in few])[None]
+    """(m, K, d), (n, d) -> (m, K, c). For a lone query FAISS is the fastest, and waits for no other thread; rows
+    that must be gathered are then so few at a time that they are still in the processor's cache."""
+    m, parts, d = queries.shape
+    if m > 1:
+        flat = torch.tensor(queries).view(m * parts, d)
+        return (torch.from_numpy(rows_of(vectors, run)) @ flat.T).T.contiguous().view(m, parts, -1).numpy()
+    starts = (0,) if isinstance(run, slice) else range(0, len(run), GATHERED)
+    cuts = (run if isinstance(run, slice) else run[start : start + GATHERED] for start in starts)
+    blocks = (rows_of(vectors, cut) for cut in cuts)
+    return np.hstack([np.stack([products(part, rows) for part in queries[0]]) for rows in blocks])[None]
 
 
 def rows_of(vectors: Vectors, run: Run) -> Vectors:

@@ -6,6 +6,7 @@ import torch
 
 from models.blend import LIGHT, Blend, Fitted
 from models.folds import Folds
+from models.lengths import unit
 from models.measures import ranks
 from models.scores import Score, scores_for, similarities
 from models.whitened import Whitened
@@ -133,3 +134,24 @@ def test_where_every_score_is_rough_their_sum_finds_more(normal):
     alone = [float((1 / ranks(part)).mean()) for part in (first, second)]
     together = Blend(SCORES[:2], (0.5, 0.5)).sum(torch.stack([first, second]), SCORES[:2])
     assert float((1 / ranks(together)).mean()) > max(alone) + 0.05
+
+
+@pytest.mark.parametrize("projected", [False, True])
+@pytest.mark.parametrize("csls", [False, True])
+def test_what_was_stored_before_there_were_sums_is_the_same_score(projected, csls, settled):
+    """Of CSLS the unit codes of the sample were stored."""
+    method, folds, trial, x, y = settled(12, 20, 24)
+    score = Score("canonical" if projected else "centred", csls=csls)
+    fitted = Blend((score,), (1.0,)).fit(trial, folds.basis_of(trial.predicted))
+    (part,) = fitted.parts
+    older = {"mean": part.mean, "projection": part.projection}
+    older["sample"] = unit(part.projected(fitted.sample)) if csls else None
+    again = Fitted.of_tensors({name: tensor for name, tensor in older.items() if tensor is not None})
+    translated = method.transform(x)
+    torch.testing.assert_close(again(translated, y), fitted(translated, y))
+    assert Fitted.of_tensors(again.tensors()).tensors().keys() == again.tensors().keys()
+
+
+def test_a_score_that_loses_without_bound_has_no_part():
+    table = torch.stack([torch.full((10,), torch.inf), torch.ones(10), torch.arange(10.0)])
+    assert SCORES[0] not in Blend.weighted(SCORES[:3], table).scores

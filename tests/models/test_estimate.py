@@ -12,7 +12,7 @@ from models.folds import Folds
 from models.heads import LinearHead
 from models.identity import Identity
 from models.mean import Mean
-from models.measures import ranks
+from models.measures import coldest, ranks
 from models.objectives import OBJECTIVES, Reconstruction, Retrieval
 from models.orthogonal import Orthogonal
 from models.registry import METHODS
@@ -77,7 +77,7 @@ def several(seed=0):
 def tried(method, *losses, tuned=True):
     """A candidate with these losses of each row, one column a setting."""
     table = torch.stack(losses, 1)
-    return Tried(method, table, torch.ones(len(table)), (Score(),), torch.ones(1, len(table)), tuned)
+    return Tried(method, table, torch.ones(len(table)), (Score(),), torch.ones(1, len(table), 1), tuned)
 
 
 def test_reconstruction_of_a_rotated_pair_takes_a_rotation():
@@ -204,7 +204,7 @@ def test_reconstruction_and_retrieval_can_choose_differently():
         picked[goal.name] = found[chosen(found)]
     assert picked["reconstruction"].method.name == "ridge"
     found, _ = trials([Identity(), Ridge(1e-5)], folds, Retrieval(), math.inf)
-    by_direction = [c.by_score[c.scores.index(Score())].mean() for c in found]
+    by_direction = [coldest(c.by_score[c.scores.index(Score())]).mean() for c in found]
     # by direction alone both find as well; in squared error identity is worse than the mean
     assert abs(by_direction[0] - by_direction[1]) < 0.3
 
@@ -357,6 +357,19 @@ def test_the_figures_of_a_fold_are_of_the_candidate_that_the_others_choose():
     trial = first.trial(folds, 0)
     alone = judged(trial, similarities(trial, [Score()])[0])
     assert torch.equal(crossed.error[: len(alone.error)], alone.error)
+    assert torch.equal(crossed.rank[: len(alone.rank)], alone.rank)
+
+
+def test_the_figures_of_a_fold_are_by_the_scores_that_the_others_suggest():
+    folds = Folds(normals(0, 20, 3), normals(1, 20, 3), 0)
+    own = folds.inside(0).double()
+    # the second score is the better one in fold 0 alone, and there so much that it would have all the weight
+    scores, losses = (Score(), Score("whitened")), torch.stack([0.01 * own + 100 * own, 1 - own])
+    candidate = Tried(Ridge(), torch.ones(20, 1), torch.ones(20), scores, losses[:, :, None], tuned=True)
+    assert candidate.blend().scores[0] == Score("whitened")
+    crossed, _ = cross_fitted([candidate], folds)
+    trial = Ridge().trial(folds, 0)
+    alone = judged(trial, similarities(trial, [Score()])[0])
     assert torch.equal(crossed.rank[: len(alone.rank)], alone.rank)
 
 

@@ -273,7 +273,8 @@ def corrected(coloured, data):
     """With a translator t of rough anchors, whose scores are corrected for hubs and so far from native ones."""
     rough = data.a + np.random.default_rng(0).standard_normal(data.a.shape)
     coloured.put("/v1/spaces/a/anchors", json={"ids": data.ids, "vectors": rough.tolist()})
-    coloured.put("/v1/translators/t", json={"source": "a", "target": "b", "method": "ridge"})
+    made = coloured.put("/v1/translators/t", json={"source": "a", "target": "b", "method": "ridge"}).json()
+    assert any(part["csls"] for part in made["report"]["score"]["parts"])
     return coloured
 
 

@@ -28,10 +28,10 @@ def slots(*numbers):
 
 def fitted(*kinds, seed=3):
     """A score of parts of either kind, (in some directions or in all, with CSLS or without)."""
-    mean, parts = torch.from_numpy(vectors(1, seed)[0]), []
+    means, parts = [torch.from_numpy(vectors(1, seed)[0]), torch.zeros(DIM)], []
     for number, (projected, csls) in enumerate(kinds, seed + 1):
         projection = torch.from_numpy(vectors(DIM, number, RANK)) if projected else None
-        parts.append(Part(mean, projection, *((0.8, 0.4) if csls else (0.5, 0.0))))
+        parts.append(Part(means[len(parts) % 2], projection, *((0.8, 0.4) if csls else (0.5, 0.0))))
     return Fitted(tuple(parts), torch.from_numpy(vectors(SAMPLE, seed + 2)))
 
 
@@ -257,3 +257,24 @@ def table_of(stored):
     table = Table(stored.shape[1])
     table.put(np.arange(len(stored)), stored)
     return table
+
+
+@pytest.mark.parametrize("tiny", [False, True])
+def test_a_sum_of_unlike_parts_is_proposed_by_one_code_whatever_a_point_among_them_is(tiny):
+    """Of which the first, tiny here, was all there was to learn the lengths of the parts from."""
+    rng = np.random.default_rng(0)
+    stored = rng.standard_normal((6000, 48)).astype(np.float32)
+    stored[0] *= 1e-6 if tiny else 1
+    projection = torch.from_numpy(
+        rng.standard_normal((48, 40)).astype(np.float32) * np.linspace(2, 1, 40, dtype="f4")
+    )
+    parts = Part(torch.zeros(48), projection, 1.6, 0.8), Part(torch.full((48,), 0.1), None, 0.2, 0.1)
+    queries = rng.standard_normal((200, 48)).astype(np.float32)
+    scoring = Scored(Fitted(parts, torch.from_numpy(queries)))
+    searcher = Searcher(table_of(stored), scoring)
+    for part in np.split(np.arange(6000), [1]):
+        searcher.put(part)
+    right = searcher.search(queries, 10).scores
+    searcher.approximation = searcher.improved("ivf_sq8", searcher.snapshot())
+    found = searcher.search(queries, 10).scores
+    assert (found >= right[:, -1:] - 1e-6).mean() > 0.95
