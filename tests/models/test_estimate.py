@@ -361,11 +361,11 @@ def test_the_figures_of_a_fold_are_of_the_candidate_that_the_others_choose():
 
 
 def test_the_figures_of_a_fold_are_by_the_scores_that_the_others_suggest():
-    folds = Folds(normals(0, 20, 3), normals(1, 20, 3), 0)
+    folds = Folds(normals(0, 200, 3), normals(1, 200, 3), 0)
     own = folds.inside(0).double()
     # the second score is the better one in fold 0 alone, and there so much that it would have all the weight
-    scores, losses = (Score(), Score("whitened")), torch.stack([0.01 * own + 100 * own, 1 - own])
-    candidate = Tried(Ridge(), torch.ones(20, 1), torch.ones(20), scores, losses[:, :, None], tuned=True)
+    scores, losses = (Score(), Score("whitened")), torch.stack([100 * own, 1 - own])
+    candidate = Tried(Ridge(), torch.ones(200, 1), torch.ones(200), scores, losses[:, :, None], tuned=True)
     assert candidate.blend().scores[0] == Score("whitened")
     crossed, _ = cross_fitted([candidate], folds)
     trial = Ridge().trial(folds, 0)
