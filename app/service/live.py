@@ -42,6 +42,7 @@ class Nearest:
 
     hits: list[list[tuple[Point, float]]]
     index: str
+    recall_at_10: float | None  # of the index, where it was measured; None of an exact search
     fetched: int  # candidates of each query
     points: int
     matching: int | None  # of the points, how many a filter let pass
@@ -204,7 +205,9 @@ class Live:
         hits = [[(next(points), score) for score in row] for row in ranking.scores]
         matching = None if allowed is None else int(np.count_nonzero(allowed))
         seconds = prepare_seconds, filtered - began, perf_counter() - filtered
-        return Nearest(hits, ranking.proposer, ranking.fetched, len(self._slot_of), matching, *seconds)
+        near = searcher.approximation
+        recall = near.recall_at_10 if near and ranking.proposer == near.kind else None
+        return Nearest(hits, ranking.proposer, recall, ranking.fetched, len(self._slot_of), matching, *seconds)
 
     def _read(self, wanted: Filter | None) -> None:
         """The columns that a filter asks for; a first reading is long, and keeps nobody out."""

@@ -93,7 +93,8 @@ class FilterExplained(BaseModel):
 
 
 class ExplainOut(BaseModel):
-    """How an answer came about. `fetched` candidates of each query were scored exactly.
+    """How an answer came about. `fetched` candidates of each query were scored exactly; `recall_at_10` is that of
+    an approximate index on a sample of queries when it was built, translated anchors for a translator's score.
 
     `uncalibrated` says why there is no `calibrated_score`. `statistics` of all points are what the score of a
     translator needs: its first search waits for them. The first use of a filter's key reads its column before the
@@ -104,6 +105,7 @@ class ExplainOut(BaseModel):
     score: str
     uncalibrated: str | None
     index: str
+    recall_at_10: float | None
     fetched: int
     filter: FilterExplained | None
     milliseconds: dict[str, float]
@@ -119,6 +121,7 @@ class ExplainOut(BaseModel):
             score=found.scale.name,
             uncalibrated=found.scale.uncalibrated,
             index=nearest.index,
+            recall_at_10=nearest.recall_at_10,
             fetched=nearest.fetched,
             filter=FilterExplained.of(nearest.matching, nearest.points),
             milliseconds={

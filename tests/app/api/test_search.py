@@ -390,6 +390,7 @@ def test_a_translated_search_is_explained(coloured, data):
     assert explained["uncalibrated"] is None
     assert explained["filter"] == {"matching": 7, "points": 20, "selectivity": 0.35}
     assert (explained["index"], explained["fetched"]) == ("exact", 7)  # all that match, as k and a margin are more
+    assert explained["recall_at_10"] is None
     assert {*explained["milliseconds"]} == {"translate", "statistics", "filter", "search"}
     assert min(explained["milliseconds"].values()) > 0
 
