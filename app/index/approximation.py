@@ -19,6 +19,7 @@ NEAR, WIDE = 10, 30  # neighbours
 ENOUGH = 0.97  # recall of the WIDE, if an effort reaches it: other queries' NEAR are then found as well, or about
 SURER = 0.98  # of translated anchors: what a map was not fitted on lies farther from all points than these
 NOBODY = -2  # no point's slot
+WORTH = 8  # times fewer lists than all that a search may look into and still be faster than an exact one
 
 
 @dataclass(frozen=True, eq=False)
@@ -74,6 +75,11 @@ class Approximation:
             if wide >= enough:
                 break
         return replace(tried, recall_at_10=recall(found, right[:, :NEAR]), recall_at_30=wide)
+
+    @property
+    def is_worth(self) -> bool:
+        """Whether it looks at so few of its codes that it is faster than an exact search; a graph always is."""
+        return self.codes.lists is None or WORTH * self.effort <= self.codes.lists
 
     def places(self, wanted: Mask) -> Mask:
         """(n,) -> (p,) the codes of slots that are wanted."""

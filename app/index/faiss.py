@@ -96,6 +96,11 @@ class Codes:
         return searched(self.index, queries, k, effort, wanted)
 
     @property
+    def lists(self) -> int | None:
+        """Of an inverted file; None without."""
+        return int(self.index.nlist) if isinstance(self.index, faiss.IndexIVF) else None
+
+    @property
     def efforts(self) -> list[int]:
         """That may be spent on a search, least first."""
         if isinstance(self.index, faiss.IndexIVF):

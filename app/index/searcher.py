@@ -92,13 +92,14 @@ class Searcher:
         numbers = self._numbers[: table.size]
         return View(self.scoring, table.changes, table.taken, table.written, table.vectors, numbers)
 
-    def search(self, queries: Vectors, k: int, allowed: Mask | None = None) -> Ranking:
-        """See Index."""
+    def search(self, queries: Vectors, k: int, allowed: Mask | None = None, choosy: bool = False) -> Ranking:
+        """See Index. Who is choosy passes over an approximation that is no faster than an exact search."""
         view = self.view
         wanted = view.taken if allowed is None else view.taken & fitted(allowed, len(view.taken))
         matching = self.table.count if allowed is None else count(wanted)
         coverage, k = self._covers(view), min(k, matching)
-        if coverage is None or (allowed is not None and matching <= FEW):
+        few = allowed is not None and matching <= FEW
+        if coverage is None or few or (choosy and not coverage.approximation.is_worth):
             return view.nearest(queries, k, wanted)
         candidates = coverage.candidates(view, queries, k, None if allowed is None else wanted)
         return view.ranked(queries, candidates, k, coverage.approximation.kind)

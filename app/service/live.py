@@ -141,6 +141,8 @@ class Live:
         with self._turn.shared():
             near, kind = self._index.by_metric.approximation, self._kind(self._index.by_metric)
             building = kind != "exact" and self.fault is None
+            if near and self._choosy and not near.is_worth:
+                return IndexStatus("exact", "exact", fault=self.fault)
             if near is None or (building and near.kind != kind):
                 return IndexStatus(kind, "building" if building else "exact", fault=self.fault)
             return IndexStatus(
@@ -200,7 +202,7 @@ class Live:
         began = perf_counter()
         allowed = self._mask(wanted) if wanted else None
         filtered = perf_counter()
-        ranking = searcher.search(queries, k, allowed)
+        ranking = searcher.search(queries, k, allowed, self._choosy)
         points = iter(self._points(ranking.slots.ravel().tolist()))
         hits = [[(next(points), score) for score in row] for row in ranking.scores]
         matching = None if allowed is None else int(np.count_nonzero(allowed))
@@ -245,6 +247,11 @@ class Live:
                         searcher.put(np.arange(done, index.table.size))
                         index.add(key, searcher)
         self._tend()
+
+    @property
+    def _choosy(self) -> bool:
+        """Nobody asked for a kind, and a device, which finds all faster, is not there."""
+        return self.kind == AUTO and self._indexing.owner is None
 
     def _kind(self, searcher: Searcher) -> str:
         """Of index that suits as many points as there are."""

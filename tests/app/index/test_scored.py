@@ -278,3 +278,19 @@ def test_a_sum_of_unlike_parts_is_proposed_by_one_code_whatever_a_point_among_th
     searcher.approximation = searcher.improved("ivf_sq8", searcher.snapshot())
     found = searcher.search(queries, 10).scores
     assert (found >= right[:, -1:] - 1e-6).mean() > 0.95
+
+
+@pytest.mark.parametrize(("spread", "worth"), [(0.05, True), (3.0, False)])
+def test_an_approximation_that_looks_at_much_is_passed_over_by_who_is_choosy(spread, worth):
+    """In tight clusters a few lists are enough; without any, neighbours lie in all of them."""
+    rng = np.random.default_rng(0)
+    centres = rng.standard_normal((400, 48)).repeat(50, 0)
+    searcher = Searcher(
+        table_of((centres + spread * rng.standard_normal((20000, 48))).astype(np.float32)), Cosine()
+    )
+    searcher.put(np.arange(20000))
+    searcher.approximation = searcher.improved("ivf_sq8", searcher.snapshot())
+    assert searcher.approximation.is_worth is worth
+    queries = searcher.table.vectors[:3]
+    assert searcher.search(queries, 5).proposer == "ivf_sq8"
+    assert searcher.search(queries, 5, choosy=True).proposer == ("ivf_sq8" if worth else "exact")

@@ -32,7 +32,8 @@ def vectors(n, seed=0):
 
 @pytest.fixture(autouse=True)
 def small(monkeypatch):
-    """Collections become large early."""
+    """Collections become large early, and then what looks at most of them is worth it too."""
+    monkeypatch.setattr("app.index.approximation.WORTH", 0)
     sizes = {"LARGE": LARGE, "SOME": LARGE, "FEW": 0, "BEHIND": BEHIND, "ONE_IN": 10**9}
     for name, size in sizes.items():
         monkeypatch.setattr(f"app.index.searcher.{name}", size)
@@ -105,6 +106,17 @@ def test_few_points_are_searched_exactly(collection):
     assert (status.kind, status.state, status.recall_at_10) == ("exact", "exact", None)
     assert collection.found().nearest.index == "exact"
     collection.assert_right(exact=True)
+
+
+def test_auto_passes_over_an_index_that_is_no_faster_and_says_so(collection, monkeypatch):
+    monkeypatch.setattr("app.index.approximation.WORTH", 10**6)
+    collection.put(0, 2 * LARGE)
+    status = collection.built()
+    assert (status.kind, status.state) == ("exact", "exact")
+    assert collection.found().nearest.index == "exact"
+    collection.collections.put("c", "s", "cosine", None, "ivf_sq8")  # asked for by name
+    assert collection.built().kind == "ivf_sq8"
+    assert collection.found().nearest.index == "ivf_sq8"
 
 
 def test_many_points_get_an_approximate_index_whose_recall_was_measured(collection):
