@@ -19,8 +19,10 @@ def of_one_type(ids: Any) -> Any:
     """ValueError unless they are all texts or all integers."""
     ids = as_list(ids)
     if isinstance(ids, list) and {*map(type, ids)} not in (set(), {str}, {int}):
-        other = next(id_ for id_ in ids if type(id_) not in (str, int) or type(id_) is not type(ids[0]))
-        raise ValueError(f"ids are all texts or all integers, got {ids[0]!r:.40} and {other!r:.40}")
+        strange = [id_ for id_ in ids if type(id_) not in (str, int)]
+        other = next(id_ for id_ in (*strange, *ids) if strange or type(id_) is not type(ids[0]))
+        found = f"{other!r:.40}" if strange else f"{ids[0]!r:.40} and {other!r:.40}"
+        raise ValueError(f"ids are all texts or all integers, got {found}")
     return ids
 
 
@@ -73,8 +75,8 @@ class DeleteIn(In):
             raise ValueError("give either `ids` or `filter`")
         if self.filter and self.filter.hollow:
             raise ValueError(
-                "a filter without any condition, alone or within another, matches every point: "
-                "delete the collection instead, or name what to delete"
+                "the filter, or one within it, has no condition and so matches every point: give it one or leave "
+                "it out; to delete all points, delete the collection"
             )
         return self
 

@@ -203,6 +203,7 @@ def test_a_malformed_key_is_not_told_in_full(make_client):
 def held(make_client):
     """A client of a service that takes one request at once, and one that waits for `release`."""
     with make_client(max_requests=1) as client:
+        assert any(client.get("/readyz").is_success for _ in range(10_000))  # it loads its collections first
         arrived, release = threading.Event(), threading.Event()
 
         client.app.get("/slow")(lambda: arrived.set() or {"waited": release.wait(10)})
