@@ -75,8 +75,8 @@ class DeleteIn(In):
             raise ValueError("give either `ids` or `filter`")
         if self.filter and self.filter.hollow:
             raise ValueError(
-                "the filter, or one within it, has no condition and so matches every point: give it one or leave "
-                "it out; to delete all points, delete the collection"
+                "the filter, or one within it, has no condition: give it one or leave it out; "
+                "to delete all points, delete the collection"
             )
         return self
 

@@ -391,7 +391,7 @@ WITHOUT = [
 @pytest.mark.parametrize("condition", WITHOUT)
 def test_a_delete_by_a_filter_without_a_condition_is_refused(coloured, condition, assert_problem):
     answer = coloured.post(f"{POINTS}/delete", json={"filter": condition})
-    assert "delete the collection instead" in assert_problem(answer, 422, "invalid-input")["detail"]
+    assert "to delete all points, delete the collection" in assert_problem(answer, 422, "invalid-input")["detail"]
     assert count(coloured) == 20
     assert coloured.post(f"{POINTS}/list", json={"filter": condition}).status_code == 200
 
