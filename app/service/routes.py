@@ -104,10 +104,18 @@ def fused(maps: Sequence[Map]) -> tuple[Map, ...]:
     return tuple(result)
 
 
-def worth(*steps: Record) -> float:
-    """Of a path, in [0, 1]: the product of the reported MRR of its steps; 0 where one only knows the mean."""
+def worth(*steps: Record, end: str = "mean") -> float:
+    """Of a path, in [0, 1]: the product of the reported MRR of its steps, or of one end of their intervals.
+
+    It is 0 where a step only knows the mean.
+    """
     reports = [record.value["report"] for record in steps]
-    return prod(report["quality"]["mrr"]["mean"] if report["method"] != "mean" else 0.0 for report in reports)
+    return prod(report["quality"]["mrr"][end] if report["method"] != "mean" else 0.0 for report in reports)
+
+
+def is_surely_better(path: Sequence[Record], direct: Record) -> bool:
+    """By the ends of the intervals: galleries of reports are small, so all in them are near 1."""
+    return worth(*path, end="low") > worth(direct, end="high")
 
 
 def pair_of(record: Record) -> tuple[str, str]:

@@ -19,7 +19,7 @@ from app.service.pairing import Paired, Pairing, Selection, Side, paired
 from app.service.paths import best_path, paths
 from app.service.purposes import Purpose
 from app.service.resources import Resources, rests_on
-from app.service.routes import Route, Translation, fused, pair_of, worth
+from app.service.routes import Route, Translation, fused, is_surely_better, pair_of, worth
 from app.service.spaces import Space, Spaces, check_width
 from app.store import Record, Store, Write
 from app.store.base import digest_of
@@ -119,7 +119,7 @@ class Translators(Resources):
                 raise
         else:
             path = self._fitted_path(source, target, purpose)
-            way = path if path and worth(*path) > worth(direct) else [direct]
+            way = path if path and is_surely_better(path, direct) else [direct]
         for step in way:
             check_related(step)
         return self.route(*way)

@@ -11,10 +11,11 @@ from hypothesis import strategies as st
 from anchors.errors import NoSharedAnchors
 from app.service.paths import LONGEST, best_path, paths
 from app.service.purposes import RECONSTRUCTION
-from app.service.routes import fused, worth
+from app.service.routes import fused, is_surely_better, worth
 from app.service.search import Query
 from app.service.spaces import Space
 from app.service.translators import Spec, edges_of
+from app.store import Record
 from app.store.rows import Rows
 from models.affine import Affine
 
@@ -301,6 +302,18 @@ def test_spaces_that_share_anchors_are_translated_directly(triangle):
 def test_a_path_that_tests_better_is_taken_instead(triangle):
     fit(triangle, "ac", method="mean")
     assert path_of(triangle.translators.between("a", "c", USE)) == ["a-to-b", "b-to-c"]
+
+
+@pytest.mark.parametrize(("direct", "better"), [((0.6, 0.65), True), ((0.8, 0.85), False), ((0.95, 0.99), False)])
+def test_a_path_is_taken_where_its_low_ends_pass_the_high_end_of_what_leads_there(direct, better):
+    path = [record_of(0.9, 0.95, 0.98), record_of(0.8, 0.9, 0.95)]
+    low, high = direct
+    assert is_surely_better(path, record_of(low, (low + high) / 2, high)) is better
+
+
+def record_of(low, mean, high):
+    report = {"method": "ridge", "quality": {"mrr": {"low": low, "mean": mean, "high": high}}}
+    return Record("translator", "t", 1, 1, "", "", {"report": report})
 
 
 def test_a_path_that_tests_worse_is_not(triangle):
