@@ -19,7 +19,7 @@ NEAR, WIDE = 10, 30  # neighbours
 ENOUGH = 0.97  # recall of the WIDE, if an effort reaches it: other queries' NEAR are then found as well, or about
 SURER = 0.98  # of translated anchors: what a map was not fitted on lies farther from all points than these
 NOBODY = -2  # no point's slot
-WORTH = 3  # times fewer lists than all that a search may look into and still be faster than an exact one
+WORTH = 2  # times fewer lists than all that a search may look into and still be faster than an exact one
 
 
 @dataclass(frozen=True, eq=False)
