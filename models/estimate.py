@@ -251,7 +251,8 @@ def attempt(method: Method, folds: Folds, objective: Objective) -> Tried:
     at_work = [method.trial(folds, fold) for fold in range(folds.count)]
     scores = tuple(scores_for(at_work[0])) if objective.by_score else (Score(),)
     similarity = [similarities(trial, scores) for trial in at_work]  # (s, g, g) each
-    by_score = by_row(folds, [surprises(fold) for fold in similarity])
+    lost = surprises if objective.by_score else nothing
+    by_score = by_row(folds, [lost(fold) for fold in similarity])
     compared = [
         Blend.weighted(scores, coldest_of_each(by_score[:, folds.outside(fold)])).sum(part, scores)[None]
         for fold, part in enumerate(similarity)
@@ -260,6 +261,11 @@ def attempt(method: Method, folds: Folds, objective: Objective) -> Tried:
     reciprocal = by_row(folds, [1 / ranks(part) for part in compared])[0]
     tuned = objective.by_score or bool(method.options)
     return Tried(method, by_row(folds, found)[0], reciprocal, scores, by_score, tuned)
+
+
+def nothing(similarity: Tensor) -> Tensor:
+    """(s, g, g) -> (s, g, 1), of the one score where there is no choice."""
+    return similarity.new_zeros(*similarity.shape[:2], 1)
 
 
 def coldest_of_each(losses: Tensor) -> Tensor:

@@ -42,9 +42,7 @@ class Scoring(Protocol):
     descending: bool
     products: bool  # codes are compared by inner products, and not by distances
     rough: int  # times as many candidates as usual that an approximation should propose
-    probes: (
-        Vectors | None
-    )  # (s, d) queries such as are to be expected, in random order; None for the like of points
+    probes: Vectors | None  # (s, d) such queries as are to be expected, in random order; None: the like of points
 
     def fold(self, queries: Vectors) -> Folded:
         """(m, d)"""
