@@ -97,9 +97,13 @@ class Part(NamedTuple):
         """y (n, d2), translated or stored -> codes (n, r)."""
         return projected(y - self.mean, self.projection)
 
+    def asked(self, translated: Tensor) -> Tensor:
+        """(n, d2) -> codes (n, r) of length α, whose products with unit codes are α times the cosines."""
+        return self.cosine * unit(self.projected(translated))
+
     def fold(self, translated: Tensor) -> Tensor:
         """(n, d2) -> q' (n, d2), whose products with y - m are the cosines times α ‖c‖."""
-        codes = self.cosine * unit(self.projected(translated))
+        codes = self.asked(translated)
         return codes if self.projection is None else codes @ self.projection.T
 
 
@@ -110,7 +114,7 @@ class Fitted:
     parts: tuple[Part, ...]
     sample: Tensor | None  # (t, d2) translated anchors; None only of what was stored before there were sums
 
-    @property
+    @cached_property
     def means(self) -> Tensor:
         """(K, d2)"""
         return torch.stack([part.mean for part in self.parts])
@@ -128,10 +132,7 @@ class Fitted:
     def __call__(self, translated: Tensor, y: Tensor) -> Tensor:
         """(n, d2), (m, d2) -> (n, m), larger is nearer."""
         stored = [unit(part.projected(y)) for part in self.parts]
-        cosines = [
-            part.cosine * unit(part.projected(translated)) @ codes.T
-            for part, codes in zip(self.parts, stored, strict=True)
-        ]
+        cosines = [part.asked(translated) @ codes.T for part, codes in zip(self.parts, stored, strict=True)]
         return torch.stack(cosines).sum(0) - self._hubness(stored)
 
     def _hubness(self, codes: Sequence[Tensor]) -> Tensor:
