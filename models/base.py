@@ -83,6 +83,7 @@ class Method(ABC):
 
     name: ClassVar[str]
     options: ClassVar[Mapping[str, Option]] = {}
+    makes: ClassVar[type[Map]] = Affine
     curved: ClassVar[bool] = False  # whether its maps are more than affine, and so must show that they are better
     map_: Map
     rank_: int  # directions of the source that the anchors let it translate
@@ -97,7 +98,8 @@ class Method(ABC):
         """Whether a choice should try it on n anchors of d1 and d2 dimensions; `fit` says why not."""
         return True
 
-    def parameters(self) -> dict[str, float]:
+    def parameters(self) -> dict[str, Any]:
+        """What tells it from others of its name, as JSON has it."""
         return {name: getattr(self, name) for name in self.options}
 
     @abstractmethod

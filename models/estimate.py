@@ -18,12 +18,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from models.affine import Affine
 from models.aside import Aside, Judgement, outcomes_aside, trials_aside
 from models.base import Method, Trial, check_pairs
 from models.blend import Blend, Fitted
 from models.calibration import Calibration, CalibrationReport, fit_calibration
 from models.comparison import mutual_knn, participation_ratio
 from models.confidence import Confidence, ConfidenceReport, fit_confidence
+from models.ensemble import POOL
 from models.errors import InvalidHead, InvalidOption
 from models.folds import LEAST_GALLERY, Folds, Gallery
 from models.heads import Head
@@ -52,6 +54,7 @@ class Tried:
     scores: tuple[Score, ...]
     by_score: Tensor  # (s, m, settings) what each would lose in retrieval
     tuned: bool  # by the folds, which so flatter the best of several
+    answers: Tensor | None  # (rows of all folds, c) of a head, in the order of the folds
 
     @property
     def loss(self) -> Tensor:
@@ -79,7 +82,7 @@ class Candidate:
     """One variant of a method, with the scores that suit it; `loss` is the objective's, lower is better."""
 
     method: str
-    parameters: Mapping[str, float]
+    parameters: Mapping[str, Any]
     score: str
     loss: Estimate
     mrr: Estimate
@@ -100,7 +103,7 @@ class Report:
     """What was measured, on which anchors. All of `quality` and `baselines` is held out."""
 
     method: str
-    parameters: Mapping[str, float]
+    parameters: Mapping[str, Any]
     objective: str
     score: Mapping[str, Any]
     anchors: int
@@ -152,7 +155,10 @@ def estimate(  # noqa: PLR0913, PLR0917  a question with seven sides, and who wa
     goal = objective_named(objective, head)
     methods = contenders(method, options or {}, goal, x, y)
     folds, wrong = screened(Folds(x, y, seed), seed)
-    tried, dropped = trials(methods, folds, goal, time.monotonic() + budget, progress)
+    deadline = time.monotonic() + budget
+    tried, dropped = trials(methods, folds, goal, deadline, progress)
+    if method == "auto" and time.monotonic() < deadline:
+        tried += together(tried, folds, goal)
     best = chosen(tried)
     progress("report", 0, 1)
     fitted, served = tried[best].method, tried if goal.by_score else with_scores(tried, best, folds)
@@ -259,8 +265,16 @@ def attempt(method: Method, folds: Folds, objective: Objective) -> Tried:
     ]
     found = [objective.of(*pair, folds) for pair in zip(at_work, compared, strict=True)]
     reciprocal = by_row(folds, [1 / ranks(part) for part in compared])[0]
-    tuned = objective.by_score or bool(method.options)
-    return Tried(method, by_row(folds, found)[0], reciprocal, scores, by_score, tuned)
+    tuned = objective.by_score or bool(method.parameters())
+    answers = objective.answers([trial.predicted for trial in at_work], folds)
+    return Tried(method, by_row(folds, found)[0], reciprocal, scores, by_score, tuned, answers)
+
+
+def together(tried: list[Tried], folds: Folds, objective: Objective) -> list[Tried]:
+    """What the objective makes of the best whose maps can be one."""
+    affine = sorted((one for one in tried if one.method.makes is Affine), key=lambda one: float(one.loss.mean()))
+    answers = {one.method: one.answers for one in affine[:POOL] if one.answers is not None}
+    return [attempt(method, folds, objective) for method in objective.together(answers, folds)]
 
 
 def nothing(similarity: Tensor) -> Tensor:

@@ -54,6 +54,7 @@ class InverseRelative(Method):
     """Relative to the source's anchors, absolute again by the target's; lengths of the source do not count."""
 
     name: ClassVar[str] = "inverse_relative"
+    makes: ClassVar[type[Map]] = Normalized
     options: ClassVar[Mapping[str, Option]] = {
         "penalty": Option(0.01, 1e-8, 1e3, "λ as a share of the largest eigenvalue of the unit target anchors"),
         "threshold": Option(

@@ -53,6 +53,7 @@ class KernelRidge(Method):
     """Gaussian kernel ridge regression."""
 
     name: ClassVar[str] = "kernel_ridge"
+    makes: ClassVar[type[Map]] = KernelMap
     curved: ClassVar[bool] = True
     options: ClassVar[Mapping[str, Option]] = {
         "width": Option(4.0, 0.01, 1e3, "of the kernel, in mean squared distances of two anchors"),

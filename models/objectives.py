@@ -11,12 +11,14 @@ from torch.nn.functional import log_softmax, logsigmoid, pad
 
 from models.base import Method, Trial
 from models.distilled import Distilled
+from models.ensemble import Ensemble
 from models.errors import InvalidOption, UnknownMethod
 from models.folds import Folds
 from models.heads import Head, LinearHead
 from models.measures import Estimate, one_minus_ratio, proportion, surprises
 
 SOFTENED = (1.0, 2.0)  # temperatures T that answers are compared at
+KEPT = 2**18  # answers of one candidate
 
 
 class Objective(ABC):
@@ -33,6 +35,14 @@ class Objective(ABC):
     def quality(self, trials: list[Trial], folds: Folds, seed: int) -> dict[str, Estimate]:  # noqa: ARG002
         """Figures of its own, from the held-out rows."""
         return {}
+
+    def answers(self, vectors: list[Tensor], folds: Folds) -> Tensor | None:  # noqa: ARG002
+        """vectors (g, k) of every fold -> (m, c), whose mean is what a mean of maps gives; None if nothing is."""
+        return None
+
+    def together(self, answers: Mapping[Method, Tensor], folds: Folds) -> list[Method]:  # noqa: ARG002
+        """Of methods with such answers, those that can be tried when these were."""
+        return []
 
     @abstractmethod
     def of(self, trial: Trial, similarity: Tensor, folds: Folds) -> Tensor:
@@ -85,13 +95,32 @@ class Agreement(Objective):
             head = LinearHead(pad(head.weight, (0, 0, 1, 0)), pad(head.bias, (1, 0)))
         return list(Distilled.variants(head)) if head.activation == "softmax" else []
 
+    def answers(self, vectors: list[Tensor], folds: Folds) -> Tensor | None:
+        """Of a linear head, if they are few enough to keep those of every candidate."""
+        rows = sum(map(len, vectors))
+        if not isinstance(self.head, LinearHead) or rows * self.head.shape[0] > KEPT:
+            return None
+        return torch.cat([self.head.raw(folds.full(part).to(folds.precision)) for part in vectors])
+
+    def together(self, answers: Mapping[Method, Tensor], folds: Folds) -> list[Method]:
+        native = self.answers([folds.y[folds.rows(fold)] for fold in range(folds.count)], folds)
+        if native is None or len(answers) < 2:
+            return []
+
+        def loss(means: Tensor) -> Tensor:
+            return self.apart(native, means).sum(-1)
+
+        return [Ensemble.chosen([*answers], torch.stack([*answers.values()]), loss, folds)]
+
+    def apart(self, native: Tensor, stitched: Tensor) -> Tensor:
+        divergence = DIVERGENCES[self.head.activation]
+        return torch.stack([t**2 * divergence(native / t, stitched / t) for t in SOFTENED]).sum(0)
+
     def of(self, trial: Trial, similarity: Tensor, folds: Folds) -> Tensor:  # noqa: ARG002
         translations = (folds.full(vectors).to(folds.precision) for vectors in (trial.y, trial.predicted))
         with self._turn:
             native, stitched = (self.head.raw(vectors).double() for vectors in translations)
-        divergence = DIVERGENCES[self.head.activation]
-        parts = [t**2 * divergence(native / t, stitched / t) for t in SOFTENED]
-        return torch.stack(parts).sum(0).flatten(1).sum(1)[None, :, None]
+        return self.apart(native, stitched).flatten(1).sum(1)[None, :, None]
 
     def quality(self, trials: list[Trial], folds: Folds, seed: int) -> dict[str, Estimate]:
         """The share of rows that get the same answer; of a head that gives values, the R² of these."""

@@ -1,12 +1,13 @@
 """A method that a report names, fitted again: without the anchors that it is asked about."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from torch import Tensor
 
 from models.affine import Affine
 from models.base import LEAST_ANCHORS, Method, check_pairs
+from models.ensemble import Ensemble
 from models.folds import Folds
 from models.heads import Head
 from models.maps import Map
@@ -16,8 +17,15 @@ from models.registry import METHODS
 
 def method_of(report: Mapping[str, Any], head: Head | None = None) -> Method:
     """Not fitted; `head` where the objective of the report has one."""
-    name, parameters = report["method"], report["parameters"]
-    of_objective = objective_named(report["objective"], head).methods()
+    return method_named(report["method"], report["parameters"], objective_named(report["objective"], head).methods())
+
+
+def method_named(name: str, parameters: Mapping[str, Any], of_objective: Sequence[Method]) -> Method:
+    """One of the registry or of the objective, or made of such."""
+    if name == Ensemble.name:
+        members = parameters["members"]
+        made = [method_named(member["method"], member["parameters"], of_objective) for member in members]
+        return Ensemble(made, [member["weight"] for member in members])
     alike = (method for method in of_objective if (method.name, method.parameters()) == (name, parameters))
     return next(alike, None) or METHODS[name](**parameters)
 

@@ -59,6 +59,7 @@ class Residual(Method):
     """Ridge plus one hidden layer with early stopping: for spaces that many pairs join in a curved way."""
 
     name: ClassVar[str] = "residual"
+    makes: ClassVar[type[Map]] = ResidualMap
     curved: ClassVar[bool] = True
     options: ClassVar[Mapping[str, Option]] = {
         "penalty": Option(

@@ -167,6 +167,6 @@ def stitched(estimated: Estimated, rows: Rows) -> float:
 
 
 def described(method: Method) -> str:
-    """With its parameters."""
-    options = " ".join(f"{k}={v:g}" for k, v in method.parameters().items())
+    """With its numbers."""
+    options = " ".join(f"{k}={v:g}" for k, v in method.parameters().items() if isinstance(v, int | float))
     return f"{method.name} {options}".strip()

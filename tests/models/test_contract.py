@@ -62,6 +62,13 @@ def test_the_registry_knows_a_method_by_its_own_name(name):
 
 
 @every_method
+@pytest.mark.parametrize("fixture", ["rotated", "few"])
+def test_a_method_makes_the_kind_of_map_that_it_says(name, fixture, request):
+    pair = request.getfixturevalue(fixture)
+    assert type(METHODS[name]().fit(pair.x, pair.y).map_) is METHODS[name].makes
+
+
+@every_method
 def test_fit_returns_self(name, rotated):
     method = METHODS[name]()
     assert method.fit(rotated.x, rotated.y) is method

@@ -41,7 +41,7 @@ def test_a_head_is_missed(noisy):
         estimate(noisy.x, noisy.y, objective="head")
 
 
-@pytest.mark.parametrize("name", ["magic", "distilled"])
+@pytest.mark.parametrize("name", ["magic", "distilled", "ensemble"])
 def test_an_unknown_method_is_answered_with_the_choices(name, noisy):
     with pytest.raises(UnknownMethod) as caught:
         estimate(noisy.x, noisy.y, name)
