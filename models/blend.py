@@ -140,7 +140,7 @@ class Fitted:
         result = codes[0].new_zeros(len(codes[0]))
         for part, stored, sample in zip(self.parts, codes, self._samples, strict=True):
             if sample is not None:
-                result += part.hubs * hubness(stored, sample)
+                result += part.hubs * hubness(stored @ sample.mT)
         return result
 
     @cached_property

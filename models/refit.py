@@ -17,7 +17,8 @@ from models.registry import METHODS
 
 def method_of(report: Mapping[str, Any], head: Head | None = None) -> Method:
     """Not fitted; `head` where the objective of the report has one."""
-    return method_named(report["method"], report["parameters"], objective_named(report["objective"], head).methods())
+    of_objective = objective_named(report["objective"], head).methods()
+    return method_named(report["method"], report["parameters"], of_objective)
 
 
 def method_named(name: str, parameters: Mapping[str, Any], of_objective: Sequence[Method]) -> Method:

@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from models.base import Trial
-from models.lengths import unit
+from models.lengths import SMALLEST, unit
 
 NEIGHBOURS = 5  # translated anchors that r is the mean cosine to
 WHITENING = 0.1  # shrinkage of the whitened target
@@ -103,21 +103,33 @@ def similarities(trial: Trial, scores: Sequence[Score]) -> Tensor:
 
 
 def compared(trial: Trial, codes: str, powers: list[float]) -> tuple[Tensor, Tensor]:
-    """Cosines (p, g, g) and hubness (p, g) in the same directions, weighted by p powers of their strength."""
+    """Cosines (p, g, g) and hubness (p, g) in the same directions, weighted by p powers of their strength.
+
+    Both sides' weights are given to the stored rows, which are few; lengths follow from squares.
+    """
     score = Score(codes)
     origin, directions = score.origin(trial), score.directions(trial)
-    weights = torch.ones(len(powers), 1, 1, dtype=trial.y.dtype)
-    if any(powers) and trial.strength is not None:
-        weights = torch.stack([trial.strength**power for power in powers]).unsqueeze(1)  # (p, 1, r)
     queries, stored, sample = (
-        unit(projected(rows - origin, directions) * weights) for rows in (trial.predicted, trial.y, trial.sample)
+        unit(projected(rows - origin, directions)) for rows in (trial.predicted, trial.y, trial.sample)
     )
-    return queries @ stored.mT, hubness(stored, sample)
+    if codes != canonical.__name__ or trial.strength is None:
+        alike = queries @ stored.mT, hubness(stored @ sample.mT)
+        return alike[0].expand(len(powers), -1, -1), alike[1].expand(len(powers), -1)
+    squares = torch.stack([trial.strength ** (2 * power) for power in powers])  # (p, r)
+    weighted = stored * (squares.unsqueeze(1) / lengths(stored, squares).unsqueeze(2))  # (p, g, r)
+    cosines = queries @ weighted.mT / lengths(queries, squares).unsqueeze(2)
+    return cosines, hubness(weighted @ sample.mT / lengths(sample, squares).unsqueeze(1))
 
 
-def hubness(codes: Tensor, sample: Tensor) -> Tensor:
-    """Unit codes (..., n, r), (..., t, r) -> (..., n) mean cosine to the NEIGHBOURS nearest of the sample."""
-    return (codes @ sample.mT).topk(min(NEIGHBOURS, sample.shape[-2]), -1).values.mean(-1)
+def lengths(codes: Tensor, squares: Tensor) -> Tensor:
+    """codes (n, r), squared weights (p, r) -> (p, n), in double precision where squares could vanish."""
+    found = [codes.double().square() @ weights.double() for weights in squares]
+    return torch.stack(found).sqrt().clamp_min(SMALLEST).to(codes.dtype)
+
+
+def hubness(cosines: Tensor) -> Tensor:
+    """Of stored rows to a sample (..., n, t) -> (..., n) mean cosine to the NEIGHBOURS nearest."""
+    return cosines.topk(min(NEIGHBOURS, cosines.shape[-1]), -1).values.mean(-1)
 
 
 def scores_for(trial: Trial) -> list[Score]:

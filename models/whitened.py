@@ -56,7 +56,7 @@ class Whitened(LinearMethod):
         zx, zy = self.stretch(lx), self.stretch(ly)
         u, s, v = thin_svd(zx.unsqueeze(1) * moments.core * zy)
         back = v * (s / s[:1]) ** self.power / zy.unsqueeze(1)  # Zy⁻¹ V Sᵖ
-        scale = fitted_scale(zx.unsqueeze(1) * u, back, lx, moments.core)
+        scale = fitted_scale((lx.sqrt() * zx).unsqueeze(1) * u, s, v / zy.unsqueeze(1), back)
         source, codes = vx @ (scale * zx.unsqueeze(1) * u), vy @ (zy.unsqueeze(1) * v)  # c Zx U, Zy V
         return Solution(source, (vy @ back).T, codes, s / s[:1])
 
@@ -67,8 +67,11 @@ class Whitened(LinearMethod):
         return self.alpha + (1 - self.alpha) * (mean / shrunk).sqrt()
 
 
-def fitted_scale(source: Tensor, back: Tensor, spectrum: Tensor, core: Tensor) -> Tensor:
-    """c that minimises ‖Yc - c Xc W‖², W = source backᵀ in principal coordinates; 0 for a map of nothing."""
-    shared = torch.sum(source * (core @ back))
-    energy = torch.sum((source.T @ (spectrum.unsqueeze(1) * source)) * (back.T @ back))
-    return torch.where(energy > 0, shared / energy, 0.0)
+def fitted_scale(source: Tensor, s: Tensor, shared: Tensor, back: Tensor) -> Tensor:
+    """c that minimises ‖Yc - c Xc W‖², W = Zx U backᵀ in principal coordinates; 0 for a map of nothing.
+
+    source (r1, r) = √Lx Zx U, shared (r2, r) = Zy⁻¹ V, back (r2, r): U S Vᵀ is the whitened core, so that
+    <Yc, Xc W> = Σ_k s_k shared_k · back_k and ‖Xc W‖² = ‖source backᵀ‖².
+    """
+    energy = (source @ back.T).square().sum()
+    return torch.where(energy > 0, (s * (shared * back).sum(0)).sum() / energy, 0.0)
