@@ -21,6 +21,7 @@ from app.cli import cli, is_loopback, main
 from app.errors import Forbidden
 from app.service.info import without_secrets
 from app.settings import Settings
+from app.store import open_store
 
 START_SECONDS = 60
 Process = subprocess.CompletedProcess[str]
@@ -195,6 +196,9 @@ def test_loopback(host: str, loopback: bool) -> None:
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Process:
     folder = tmp_path_factory.mktemp("doctor")
+    store = open_store(f"sqlite:///{folder}/fresh.db")
+    store.position("space")
+    store.close()
     return anchorage(folder, "doctor", "--store", f"sqlite:///{folder}/fresh.db", max_rows="12345")
 
 
@@ -217,6 +221,22 @@ def test_doctor_prints_every_limit(fresh: Process, limit: str) -> None:
 )
 def test_doctor_prints_the_facts(fresh: Process, fact: str) -> None:
     assert fact in fresh.stdout
+
+
+def test_doctor_makes_no_store_that_is_not_there(tmp_path: Path) -> None:
+    done = anchorage(tmp_path, "doctor")
+    assert (done.returncode, done.stderr) == (0, "")
+    said = " ".join(done.stdout.split())
+    assert "there is no store yet: `anchorage serve` makes one" in said
+    assert f"{tmp_path}/data/anchorage.db does not exist yet" in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_doctor_exits_1_where_no_store_can_be_made(tmp_path: Path) -> None:
+    (tmp_path / "data").touch()
+    done = anchorage(tmp_path, "doctor")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "the SQLite store 'data/anchorage.db' cannot be made" in done.stdout
 
 
 @pytest.fixture(scope="module")
