@@ -63,12 +63,15 @@ def doctor(store: Store = None) -> None:
 def healthcheck(
     url: Annotated[str | None, typer.Option(help="of the server [host and port of the settings]")] = None,
 ) -> None:
-    """Exit 0 if the server is ready, 1 if not: for containers."""
-    from app.doctor import is_ready  # noqa: PLC0415
+    """Say whether the server is ready, or why not. Exit 0 if it is, 1 if not: for containers."""
+    from app.health import ask  # noqa: PLC0415
 
     settings = settings_with()
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    raise typer.Exit(0 if is_ready(url or f"http://{host}:{settings.port}") else 1)
+    url = url or f"http://{host}:{settings.port}"
+    fault = ask(url)
+    typer.echo(f"{url} is not ready: {fault}" if fault else f"{url} is ready")
+    raise typer.Exit(1 if fault else 0)
 
 
 @cli.command()

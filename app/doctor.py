@@ -1,8 +1,5 @@
 """How an installation stands, on one page."""
 
-from http.client import HTTPException
-from urllib.request import urlopen
-
 from rich.console import Console
 from rich.table import Table
 
@@ -12,8 +9,6 @@ from app.service import Services
 from app.service.info import info
 from app.settings import Settings
 from app.store import open_store
-
-SECONDS = 5
 
 
 def examine(settings: Settings) -> bool:
@@ -56,11 +51,3 @@ def stored(settings: Settings) -> tuple[str, list[str]]:
 
 def listed(facts: object) -> str:
     return ", ".join(f"{name} {value}" for name, value in dict(facts).items())  # type: ignore[call-overload]
-
-
-def is_ready(url: str) -> bool:
-    try:
-        with urlopen(f"{url}/readyz", timeout=SECONDS) as answer:  # noqa: S310  the operator's own URL
-            return bool(answer.status == 200)
-    except (OSError, ValueError, HTTPException):
-        return False
