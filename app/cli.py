@@ -15,6 +15,10 @@ from pydantic import ValidationError
 from app.errors import ConfigurationError
 from app.settings import Settings
 
+# that a connection may rest. Who sends is to close it first, or its next request may meet the end of the
+# connection: load balancers and nginx drop those that they keep after 60 seconds, Go's clients after 90.
+IDLE_SECONDS = 100
+
 cli = typer.Typer(
     help="Latent-space translation as a service. Every setting is also an environment variable ANCHORAGE_<NAME>.",
     no_args_is_help=True,
@@ -38,7 +42,8 @@ def serve(host: Host = None, port: Port = None, store: Store = None) -> None:
     refuse_open_door(settings)
     refuse_taken_port(settings)
     logging.basicConfig(level=logging.INFO, format="%(levelname)s:     %(name)s: %(message)s")
-    uvicorn.run(create_app(settings), host=settings.host, port=settings.port)
+    app = create_app(settings)
+    uvicorn.run(app, host=settings.host, port=settings.port, timeout_keep_alive=IDLE_SECONDS)
 
 
 @cli.command()
