@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, Field, FiniteFloat, model_validator
+from pydantic import BaseModel, Field, FiniteFloat, model_validator
 
-from app.api.schemas.base import In, Name, Vectors, as_list, check_ids
+from app.api.schemas.base import In, Name, Vectors, check_ids
 from app.api.schemas.filters import FilterField
 from app.api.schemas.points import Ids, Parts, PointOut, StepOut
 from app.service.search import Found, Query
@@ -25,7 +25,6 @@ class SearchIn(In):
     threshold: FiniteFloat | None = None
     with_: Annotated[
         list[Literal["payload", "vector", "origin", "calibrated_score", "confidence"]],
-        BeforeValidator(as_list),
         Field(alias="with", description="what hits carry; confidence is one number for each query"),
     ] = ["payload"]
     explain: Annotated[bool, Field(description="say how the answer came about")] = False
