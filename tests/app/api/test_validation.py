@@ -109,6 +109,12 @@ SAID = [
         {"space": "a", "vectors": [[1]], "anchors": {"selector": "kmeans"}},
         "/anchors/count: is missing",
     ),
+    (
+        "POST",
+        "/v1/collections/c/search",
+        {"vectors": [[1.0]], "k": 10**30},
+        f"/k: must be a whole number within 64 bits, got {10**30}",
+    ),
     ("GET", "/v1/spaces?limit=x", None, "/query/limit: must be an integer, got 'x'"),
     ("GET", "/v1/spaces/A", None, "/path/space: must be a text that matches ^[a-z0-9]"),
 ]

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from app.api.codecs import CODECS
 from app.api.codecs.json import to_base64
-from app.errors import InvalidVectors, MalformedBody
+from app.errors import InvalidInput, InvalidVectors, MalformedBody
 from tests.app.api.codecs.conftest import JSON, decoded, matrices, refused, unhurried
 
 
@@ -188,13 +188,42 @@ def test_json_that_cannot_be_read_is_malformed(body):
     assert "_ERROR" not in str(refused(JSON, body, MalformedBody))  # simdjson's words
 
 
-@pytest.mark.parametrize(
-    "value", [b"NaN", b"-Infinity", b"1e400", b"9" * 30, b'"\\ud800"'], ids=lambda value: repr(value[:20])
-)
-@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "byte order mark"])
-def test_what_other_parsers_read_is_refused_in_plain_words(value, mark):
-    error = refused(JSON, mark + b'{"a": ' + value + b"}", MalformedBody)
-    assert "NaN, Infinity, a number beyond 64 bits" in str(error)
+STRANGE = {
+    b"NaN": "must be a finite number of double precision, got NaN",
+    b"-Infinity": "must be a finite number of double precision, got -Infinity",
+    b"1e400": "must be a finite number of double precision, got Infinity",
+    b'"\\ud800"': "has half of a surrogate pair",
+}
+MARKS = pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "byte order mark"])
+
+
+@pytest.mark.parametrize(("value", "said"), STRANGE.items(), ids=lambda part: repr(part[:20]))
+@MARKS
+def test_what_other_parsers_read_is_refused_where_it_stands(value, said, mark):
+    good = b'{"x": [0, 1.5, "", null, {}, true], "a/b": [1, {"c": %s}], "z": NaN}'
+    error = refused(JSON, mark + good % value, MalformedBody)
+    assert str(error) == f"the body is not JSON that is read here: /a~1b/1/c {said}"
+
+
+BEYOND = [str(2**64), str(-(2**63) - 1), "1" + "0" * 30, "-" + "9" * 200, "7" * 5000]
+
+
+@pytest.mark.parametrize("number", BEYOND, ids=lambda number: number[:20])
+@MARKS
+def test_a_whole_number_beyond_64_bits_is_named(number, mark):
+    body = mark + b'{"x": [18446744073709551615, -9223372036854775808], "a": {"b": [true, %s]}}' % number.encode()
+    error = refused(JSON, body, InvalidInput)
+    message = f"must be a whole number within 64 bits, got {number[:40]}"
+    assert (str(error), error.facts) == (
+        f"/a/b/1: {message}",
+        {"errors": [{"pointer": "/a/b/1", "message": message}]},
+    )
+
+
+@pytest.mark.parametrize(("body", "place"), [(b'{"\\ud800": 1e400}', "it"), (b'{"a": {"\\udfff": {}}}', "/a")])
+def test_half_of_a_surrogate_pair_in_a_name_is_told_and_not_repeated(body, place):
+    error = refused(JSON, body, MalformedBody)
+    assert str(error) == f"the body is not JSON that is read here: {place} has half of a surrogate pair"
 
 
 BROKEN = {
@@ -202,7 +231,7 @@ BROKEN = {
     b'{"a": "\xff"}': "not UTF-8: byte 7 is 0xff",
     '{"a": 1}'.encode("utf-16"): "not UTF-8: byte 0 is 0xff",
     b"[" * 100_000: "is nested too deeply",
-    b'{"a": ' + b"9" * 5000 + b"}": "has a number of thousands of digits",
+    b"NaN": "it must be a finite number of double precision, got NaN",
 }
 
 
@@ -212,10 +241,16 @@ def test_what_no_parser_reads_is_told_where_that_is_known(body, said):
 
 
 @pytest.mark.parametrize(
-    "other", [b'"payloads": [{"a": NaN}]', b'"ids": ["\\ud800"]', b'"ids": [' + b"9" * 30 + b"]"]
+    ("other", "place"),
+    [
+        (b'"payloads": [{"a": NaN}]', "/payloads/0/a"),
+        (b'"ids": ["\\ud800"]', "/ids/0"),
+        (b'"ids": [' + b"9" * 30 + b"]", "/ids/0"),
+    ],
 )
-def test_what_is_wrong_elsewhere_is_not_laid_on_the_vectors(other):
-    refused(JSON, b'{"vectors": [[1, 2]], ' + other + b"}", MalformedBody)
+def test_what_is_wrong_elsewhere_is_not_laid_on_the_vectors(other, place):
+    error = refused(JSON, b'{"vectors": [[1, 2]], ' + other + b"}", (MalformedBody, InvalidInput))
+    assert place in str(error)
 
 
 @unhurried
