@@ -1,6 +1,7 @@
 """JSON bodies: numbers and base64, and the error for every matrix that is none."""
 
 import math
+import re
 from base64 import b64encode
 
 import numpy as np
@@ -10,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.api.codecs import CODECS
-from app.api.codecs.json import to_base64
+from app.api.codecs.json import MEMBERS, to_base64
 from app.errors import InvalidInput, InvalidVectors, MalformedBody
 from tests.app.api.codecs.conftest import JSON, decoded, matrices, refused, unhurried
+
+NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=4)
 
 
 def json_bytes(text):
@@ -46,6 +49,65 @@ def test_json_members_of_every_kind_are_read():
     fields = CODECS[JSON].decode(body, {})
     assert (fields["a"], fields["s"], fields["t"]) == ({"b": [1, {"c": None}]}, "é[[", True)
     assert (fields["vectors"].tolist(), fields["anchors"]["vectors"].tolist()) == ([[1]], [[2]])
+
+
+JSONS = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=4),
+    max_leaves=20,
+)  # fmt: skip
+
+
+@unhurried
+@given(st.dictionaries(NAMES, JSONS, max_size=6))
+def test_any_json_is_read_as_it_is(fields):
+    assert repr(CODECS[JSON].decode(orjson.dumps(fields), {})) == repr(fields)
+
+
+@pytest.mark.parametrize("inside", ["{}", '{"a": %s}', '{"a": [%s]}', '{"a": [[], {"b": %s}]}'])
+def test_an_object_of_many_members_is_read_as_it_is(inside):
+    many = {f"name {number}": [number, {"x": number / 7}] for number in range(2 * MEMBERS)}
+    body = orjson.dumps(many) if inside == "{}" else inside.encode() % orjson.dumps(many)
+    assert CODECS[JSON].decode(body, {}) == orjson.loads(body)
+
+
+def test_a_name_that_ends_in_nul_is_another_name():
+    fields = {"a": 1, "a\0": 2, "b": {"a\0b": 3, "a": [4]}}
+    assert CODECS[JSON].decode(orjson.dumps(fields), {}) == fields
+
+
+# Members that stand twice
+
+
+TWICE = {
+    "in the body": '{"k": 1, "k": 2}',
+    "vectors": '{"vectors": [[1]], "vectors": [[1]]}',
+    "in base64": '{"vectors": {"shape": [1, 1], "base64": "AAAAAA==", "shape": [1, 1]}}',
+    "in anchors": '{"anchors": {"ids": ["a"], "ids": ["b"], "vectors": [[1]]}}',
+    "in candidates": '{"candidates": {"vectors": [[1]], "vectors": [[2]]}}',
+    "in options": '{"options": {"penalty": 1, "penalty": 2}}',
+    "in a filter": '{"filter": {"must": [], "must": []}}',
+    "in a condition": '{"filter": {"must": [{"key": "a", "key": "b", "exists": true}]}}',
+    "in a match": '{"filter": {"should": [{"must_not": [{"key": "a", "match": {"value": 1, "value": 2}}]}]}}',
+    "in tensors": '{"tensors": {"0.weight": [[1]], "0.weight": [[2]]}}',
+    "in an array of tensors": '{"tensors": {"0.weight": {"base64": "", "shape": [0], "shape": [0]}}}',
+    "in labels": '{"labels": {"a": "x", "b": "x", "a": "y"}}',
+    "in an element": '{"a": [1, [2], {"b": [{"c": 1, "c": 1}]}]}',
+    "escaped": '{"a": {"b": 1, "\\u0062": 2}}',
+    "among many": '{"labels": {' + ", ".join(f'"id {number % 999}": "x"' for number in range(1000)) + "}}",
+}
+
+
+@pytest.mark.parametrize("body", TWICE.values(), ids=TWICE)
+def test_a_member_that_stands_twice_is_malformed_at_every_depth(body):
+    error = refused(JSON, body.encode(), MalformedBody)
+    assert re.fullmatch(r"the member '[\w .]+' stands twice in one JSON object", str(error))
+
+
+def test_in_payloads_the_last_of_a_member_counts():
+    body = b'{"payloads": [{"a": 1, "a": 2}, null, {"b": [{"c": 1, "c": {"d": 3, "d": 4}}]}]}'
+    assert CODECS[JSON].decode(body, {})["payloads"] == [{"a": 2}, None, {"b": [{"c": {"d": 4}}]}]
 
 
 # Bad rows of JSON
