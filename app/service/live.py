@@ -54,8 +54,8 @@ class Nearest:
 @dataclass(frozen=True)
 class IndexStatus:
     """`state` is exact, building (meanwhile searches are exact, or use the kind before) or ready. `points` have
-    codes, others are searched exactly, as are the few that a filter leaves; recall is that of the neighbours of a
-    sample of them, when it was built.
+    codes that still stand, others are searched exactly, as are the few that a filter leaves; recall is that of the
+    neighbours of a sample of them, when it was built.
     """
 
     kind: str
@@ -148,7 +148,7 @@ class Live:
             return IndexStatus(
                 near.kind,
                 "ready",
-                len(near.slots),
+                self._index.by_metric.known,
                 near.recall_at_10,
                 near.recall_at_30,
                 near.effort,
