@@ -3,7 +3,7 @@
 import logging
 import threading
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
@@ -157,9 +157,14 @@ class Live:
             )
 
     def points(self, ids: Sequence[Id]) -> list[Point]:
-        """Those of `ids` that are there."""
+        """Of those of `ids` that are there."""
         with self._turn.shared():
             return self._points([self._slot_of[id_] for id_ in ids if id_ in self._slot_of])
+
+    def held(self, ids: Iterable[Id]) -> set[Id]:
+        """Those of `ids` that are there."""
+        with self._turn.shared():
+            return {id_ for id_ in ids if id_ in self._slot_of}
 
     def page(self, after: Id | None, limit: int, wanted: Filter) -> tuple[list[Point], Id | None]:
         """The points wanted, in the order of their ids, from behind `after`; and where the next page starts."""
