@@ -137,8 +137,9 @@ class SearchOut(BaseModel):
 
     `score` says what scores are: the metric, or how translated queries are compared (see the translator's report).
     `calibrated_score` is the cosine that a native query would have had, null where that is not known: see
-    `explain`. `confidence`, for each query: the expected cosine of its translation to the true vector, both seen
-    from the mean of the target anchors; null without translation, and where `path` has several.
+    `explain`; for a translated query it never passes the highest between two held-out anchors. `confidence`, for
+    each query: the expected cosine of its translation to the true vector, both seen from the mean of the target
+    anchors; null without translation, and where `path` has several.
     """
 
     results: list[list[HitOut]]
