@@ -17,9 +17,10 @@ import httpx2 as httpx
 import pytest
 from typer.testing import CliRunner, Result
 
-from app.api.gate import Gate, Key
+from app.api.gate import Gate
 from app.cli import cli, is_loopback, main
 from app.errors import Forbidden
+from app.keys import Key
 from app.service.info import without_secrets
 from app.settings import Settings
 from app.store import open_store
