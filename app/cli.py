@@ -12,8 +12,15 @@ from typing import Annotated
 import typer
 from pydantic import ValidationError
 
+from app.api.validation import message
 from app.errors import ConfigurationError
+from app.health import ask
+from app.keys import SCOPES, Key
 from app.settings import Settings
+
+# that a connection may rest. Who sends is to close it first, or its next request may meet the end of the
+# connection: load balancers and nginx drop those that they keep after 60 seconds, Go's clients after 90.
+IDLE_SECONDS = 100
 
 cli = typer.Typer(
     help="Latent-space translation as a service. Every setting is also an environment variable ANCHORAGE_<NAME>.",
@@ -30,15 +37,17 @@ Store = Annotated[str | None, typer.Option(help="store URL [ANCHORAGE_STORE, sql
 @cli.command()
 def serve(host: Host = None, port: Port = None, store: Store = None) -> None:
     """Run the server; Ctrl-C stops it."""
-    import uvicorn  # noqa: PLC0415  the other commands start without it
-
-    from app.main import create_app  # noqa: PLC0415
-
     settings = settings_with(host=host, port=port, store=store)
     refuse_open_door(settings)
     refuse_taken_port(settings)
+
+    import uvicorn  # noqa: PLC0415  takes a while, as all that follows: the other commands start without
+
+    from app.main import create_app  # noqa: PLC0415
+
     logging.basicConfig(level=logging.INFO, format="%(levelname)s:     %(name)s: %(message)s")
-    uvicorn.run(create_app(settings), host=settings.host, port=settings.port)
+    app = create_app(settings)
+    uvicorn.run(app, host=settings.host, port=settings.port, timeout_keep_alive=IDLE_SECONDS)
 
 
 @cli.command()
@@ -63,12 +72,13 @@ def doctor(store: Store = None) -> None:
 def healthcheck(
     url: Annotated[str | None, typer.Option(help="of the server [host and port of the settings]")] = None,
 ) -> None:
-    """Exit 0 if the server is ready, 1 if not: for containers."""
-    from app.doctor import is_ready  # noqa: PLC0415
-
+    """Say whether the server is ready, or why not. Exit 0 if it is, 1 if not: for containers."""
     settings = settings_with()
     host = f"[{settings.host}]" if ":" in settings.host else settings.host
-    raise typer.Exit(0 if is_ready(url or f"http://{host}:{settings.port}") else 1)
+    url = url or f"http://{host}:{settings.port}"
+    fault = ask(url)
+    typer.echo(f"{url} is not ready: {fault}" if fault else f"{url} is ready")
+    raise typer.Exit(1 if fault else 0)
 
 
 @cli.command()
@@ -78,8 +88,6 @@ def key(
     ] = "read",
 ) -> None:
     """Make a key: its text for the client, its hash for ANCHORAGE_KEYS."""
-    from app.api.gate import SCOPES, Key  # noqa: PLC0415
-
     if scope not in SCOPES:
         raise ConfigurationError(f"the scope of a key is one of {list(SCOPES)}, got {scope!r}")
     text = secrets.token_urlsafe(32)
@@ -94,8 +102,6 @@ def settings_with(**options: str | None) -> Settings:
     try:
         return Settings(**given)  # type: ignore[arg-type]
     except ValidationError as error:
-        from app.api.validation import message  # noqa: PLC0415  takes a while, as all of app.api
-
         names = {name: f"--{name}" for name in given}
         faults = [(str(fault["loc"][0]), message([fault], Settings)) for fault in error.errors()]
         said = [f"{names.get(name, f'ANCHORAGE_{name.upper()}')} {fault}" for name, fault in faults]

@@ -1,8 +1,5 @@
 """How an installation stands, on one page."""
 
-from http.client import HTTPException
-from urllib.request import urlopen
-
 from rich.console import Console
 from rich.table import Table
 
@@ -13,21 +10,18 @@ from app.service.info import info
 from app.settings import Settings
 from app.store import open_store
 
-SECONDS = 5
-
 
 def examine(settings: Settings) -> bool:
     """Print the page; whether all is well."""
     console, page = Console(), Table(show_header=False, box=None, padding=(0, 2))
     known = info(settings, list(CODECS))
-    fault, holds = stored(settings)
+    fault, facts = stored(settings)
     page.add_row("anchorage", known.version)
     page.add_row("versions", listed(known.versions))
     page.add_row("device", listed(known.device))
     page.add_row("index", listed(known.index))
     page.add_row("store", known.store)
-    page.add_row("", fault or "answers")
-    for line in holds:
+    for line in [fault] if fault else facts:
         page.add_row("", line)
     page.add_row("bind", f"{settings.host}:{settings.port}")
     page.add_row("keys", str(len(settings.keys)) if settings.keys else "none: loopback only, every route is open")
@@ -42,23 +36,18 @@ def examine(settings: Settings) -> bool:
 def stored(settings: Settings) -> tuple[str, list[str]]:
     """What is wrong with the store, if anything; what it holds, and what its configuration risks."""
     try:
-        services = Services.over(open_store(settings.store), settings)
-        risks = [f"[yellow]{risk}[/yellow]" for risk in services.store.risks()]  # before a first look creates it
+        store = open_store(settings.store)
+        risks = [f"[yellow]{risk}[/yellow]" for risk in store.risks()]
+        if not store.exists():
+            return "", ["there is no store yet: `anchorage serve` makes one", *risks]
+        services = Services.over(store, settings)
         nouns = (services.spaces, services.translators, services.collections)
         counts = ", ".join(f"{len(noun.all())} {noun.kind}s" for noun in nouns)
         services.close()
     except ServiceError as error:
         return str(error), []
-    return "", [counts, *risks]
+    return "", ["answers", counts, *risks]
 
 
 def listed(facts: object) -> str:
     return ", ".join(f"{name} {value}" for name, value in dict(facts).items())  # type: ignore[call-overload]
-
-
-def is_ready(url: str) -> bool:
-    try:
-        with urlopen(f"{url}/readyz", timeout=SECONDS) as answer:  # noqa: S310  the operator's own URL
-            return bool(answer.status == 200)
-    except (OSError, ValueError, HTTPException):
-        return False

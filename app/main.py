@@ -9,9 +9,11 @@ from typing import TypedDict
 from fastapi import Depends, FastAPI
 from fastapi_swagger import patch_fastapi
 
-from app.api import PROBES, ROUTERS, errors, openapi
-from app.api.gate import Gate, Key
+from app.api import errors, openapi
+from app.api.gate import Gate
 from app.api.query import check_query
+from app.api.routers import PROBES, ROUTERS
+from app.keys import Key
 from app.service import Services
 from app.settings import Settings
 from app.store import open_store

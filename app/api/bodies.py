@@ -1,6 +1,7 @@
 """Bytes to fields and fields to bytes: what routes declare instead of parsing bodies themselves."""
 
 from collections.abc import Callable, Mapping
+from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 import numpy as np
@@ -41,10 +42,7 @@ class Body(Generic[Model]):
                 expected=list(self.media_types),
                 got=codec.media_type,
             )
-        query = {
-            key: values if len(values := request.query_params.getlist(key)) > 1 else values[0]
-            for key in request.query_params
-        }
+        query = {name: self.given(name, request.query_params.getlist(name)) for name in request.query_params}
         settings = request.state.services.settings
         body = await read(request, settings.max_body_bytes)
         arguments = (codec, body, query, settings.max_rows)
@@ -63,6 +61,16 @@ class Body(Generic[Model]):
             raise from_validation(error.errors(include_url=False), fields, self.model) from error
         except RecursionError as error:  # of Python's own, wherever something so deep is walked through or shown
             raise MalformedBody("the body is nested too deeply") from error
+
+    def given(self, name: str, values: list[str]) -> str | list[str]:
+        """A query parameter: one that is given once is a list of one, if a list is expected."""
+        return values if len(values) > 1 or name in self.lists else values[0]
+
+    @cached_property
+    def lists(self) -> set[str]:
+        """The query parameters that are, or may be, lists."""
+        schemas = self.model.model_json_schema()["properties"]
+        return {name for name in self.beside if is_list(schemas[name])}
 
     @property
     def openapi(self) -> dict[str, Any]:
@@ -106,6 +114,10 @@ class Answers:
 
 SCHEMAS = "#/components/schemas/{model}"
 BINARY_SCHEMA = {"type": "string", "format": "binary"}
+
+
+def is_list(schema: dict[str, Any]) -> bool:
+    return any(part.get("type") == "array" for part in (schema, *schema.get("anyOf", ())))
 
 
 def as_text(schema: dict[str, Any]) -> dict[str, Any]:

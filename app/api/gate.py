@@ -4,38 +4,19 @@ import hashlib
 import hmac
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from app.api.errors import problem_of, too_large
-from app.errors import Busy, ConfigurationError, Forbidden, ServiceError, Unauthorized
+from app.errors import Busy, Forbidden, ServiceError, Unauthorized
+from app.keys import SCOPES, Key
 from app.settings import Settings
 
-SCOPES = ("read", "write", "admin")  # each includes those before it
 OPEN = re.compile(r"/|/livez|/readyz|/docs|/openapi\.json|/swagger/[^/]*")
 COMPUTES = re.compile(
     r"/v1/(translate|stitch|relative|compare|spaces/[^/]+/disentanglement"
     r"|collections/[^/]+/(search|rerank|points/(get|list|count)))"
 )
-
-
-@dataclass(frozen=True)
-class Key:
-    """Only the hash of a key is known here."""
-
-    scope: str
-    sha256: str
-
-    @classmethod
-    def parse(cls, text: str) -> "Key":
-        scope, _, digest = text.partition(":")
-        if scope not in SCOPES or not re.fullmatch("[0-9a-f]{64}", digest):
-            raise ConfigurationError(
-                "ANCHORAGE_KEYS: a key is scope:sha256, as `anchorage key` prints, with a scope of "
-                f"{list(SCOPES)}: got {text[:12]!r}…"
-            )
-        return cls(scope, digest)
 
 
 class Gate:

@@ -104,6 +104,12 @@ class Searcher:
         candidates = coverage.candidates(view, queries, k, None if allowed is None else wanted)
         return view.ranked(queries, candidates, k, coverage.approximation.kind)
 
+    @property
+    def known(self) -> int:
+        """How many points its approximation still knows as they are."""
+        coverage = self._covers(self.view)
+        return coverage.known if coverage else 0
+
     def is_due(self, kind: str) -> bool:
         """Whether an approximation of this kind is to be built or to grow."""
         if kind == "exact":

@@ -125,7 +125,7 @@ class Collections(Resources):
                 raise self.not_found(name)
             collection, live = self.both(current)
             ids = live.matching(which) if isinstance(which, Filter) else which
-            held = {point.id for point in live.points(ids)}
+            held = live.held(ids)
             return self._changed(name, current, Rows([], np.empty((0, collection.dim), np.float32), [], ids))
 
         record, _ = self.change(name, if_match, change)
@@ -239,7 +239,7 @@ class Collections(Resources):
         """None if there is nothing to write, and nothing to delete."""
         collection, live = self.both(current)
         self.check_ids(name, live, rows.ids or rows.deletes)
-        if not rows.ids and not live.points(rows.deletes):
+        if not rows.ids and not live.held(rows.deletes):
             return None
         living = live.living_after(rows)
         log = collection.log.append(rows, living, self.blob)

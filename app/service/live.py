@@ -3,7 +3,7 @@
 import logging
 import threading
 from bisect import bisect_right
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter
@@ -54,8 +54,8 @@ class Nearest:
 @dataclass(frozen=True)
 class IndexStatus:
     """`state` is exact, building (meanwhile searches are exact, or use the kind before) or ready. `points` have
-    codes, others are searched exactly, as are the few that a filter leaves; recall is that of the neighbours of a
-    sample of them, when it was built.
+    codes that still stand, others are searched exactly, as are the few that a filter leaves; recall is that of the
+    neighbours of a sample of them, when it was built.
     """
 
     kind: str
@@ -148,7 +148,7 @@ class Live:
             return IndexStatus(
                 near.kind,
                 "ready",
-                len(near.slots),
+                self._index.by_metric.known,
                 near.recall_at_10,
                 near.recall_at_30,
                 near.effort,
@@ -157,9 +157,14 @@ class Live:
             )
 
     def points(self, ids: Sequence[Id]) -> list[Point]:
-        """Those of `ids` that are there."""
+        """Of those of `ids` that are there."""
         with self._turn.shared():
             return self._points([self._slot_of[id_] for id_ in ids if id_ in self._slot_of])
+
+    def held(self, ids: Iterable[Id]) -> set[Id]:
+        """Those of `ids` that are there."""
+        with self._turn.shared():
+            return {id_ for id_ in ids if id_ in self._slot_of}
 
     def page(self, after: Id | None, limit: int, wanted: Filter) -> tuple[list[Point], Id | None]:
         """The points wanted, in the order of their ids, from behind `after`; and where the next page starts."""

@@ -53,7 +53,13 @@ class Write:
 
 
 class Store(Protocol):
-    """Every method may raise StoreUnavailable. A commit that returned survives kill -9."""
+    """Every method may raise StoreUnavailable. A commit that returned survives kill -9.
+
+    `exists` and `risks` look without a trace; a first use of the others makes a store that is not there.
+    """
+
+    def exists(self) -> bool:
+        """StoreUnavailable also for one that is not there and cannot be made."""
 
     def get(self, kind: str, name: str) -> Record | None: ...
 

@@ -1,5 +1,6 @@
 """The embedded store: one SQLite file in WAL mode, every commit fsynced."""
 
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -74,8 +75,14 @@ class SqliteStore:
                 apply(db, delete)
             return apply(db, write)
 
+    def exists(self) -> bool:
+        there = os.path.exists(self.path)  # Path's own raises where it may not look
+        if not there:
+            check_makeable(self.path)
+        return there
+
     def risks(self) -> list[str]:
-        there = self.path.exists()
+        there = os.path.exists(self.path)
         return (
             []
             if there
@@ -103,6 +110,15 @@ class SqliteStore:
                 self._idle.put(db)
         except (sqlite3.Error, OSError) as error:
             raise StoreUnavailable(f"the SQLite store {str(self.path)!r} does not answer: {error}") from error
+
+
+def check_makeable(path: Path) -> None:
+    """StoreUnavailable."""
+    folder = next(parent for parent in path.absolute().parents if os.path.exists(parent))
+    if not (folder.is_dir() and os.access(folder, os.W_OK | os.X_OK)):
+        raise StoreUnavailable(
+            f"the SQLite store {str(path)!r} cannot be made: {str(folder)!r} is no folder that may be written to"
+        )
 
 
 def connect(path: Path) -> sqlite3.Connection:

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,11 +17,13 @@ import httpx2 as httpx
 import pytest
 from typer.testing import CliRunner, Result
 
-from app.api.gate import Gate, Key
+from app.api.gate import Gate
 from app.cli import cli, is_loopback, main
 from app.errors import Forbidden
+from app.keys import Key
 from app.service.info import without_secrets
 from app.settings import Settings
+from app.store import open_store
 
 START_SECONDS = 60
 Process = subprocess.CompletedProcess[str]
@@ -195,6 +198,9 @@ def test_loopback(host: str, loopback: bool) -> None:
 @pytest.fixture(scope="module")
 def fresh(tmp_path_factory: pytest.TempPathFactory) -> Process:
     folder = tmp_path_factory.mktemp("doctor")
+    store = open_store(f"sqlite:///{folder}/fresh.db")
+    store.position("space")
+    store.close()
     return anchorage(folder, "doctor", "--store", f"sqlite:///{folder}/fresh.db", max_rows="12345")
 
 
@@ -217,6 +223,22 @@ def test_doctor_prints_every_limit(fresh: Process, limit: str) -> None:
 )
 def test_doctor_prints_the_facts(fresh: Process, fact: str) -> None:
     assert fact in fresh.stdout
+
+
+def test_doctor_makes_no_store_that_is_not_there(tmp_path: Path) -> None:
+    done = anchorage(tmp_path, "doctor")
+    assert (done.returncode, done.stderr) == (0, "")
+    said = " ".join(done.stdout.split())
+    assert "there is no store yet: `anchorage serve` makes one" in said
+    assert f"{tmp_path}/data/anchorage.db does not exist yet" in said
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_doctor_exits_1_where_no_store_can_be_made(tmp_path: Path) -> None:
+    (tmp_path / "data").touch()
+    done = anchorage(tmp_path, "doctor")
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "the SQLite store 'data/anchorage.db' cannot be made" in done.stdout
 
 
 @pytest.fixture(scope="module")
@@ -352,18 +374,50 @@ def test_with_keys_some_pages_stay_open(keyed: tuple[httpx.Client, dict[str, str
 # healthcheck
 
 
-@pytest.mark.parametrize("url", ["http://127.0.0.1:{port}", "no url"])
-def test_healthcheck_exits_1_when_nothing_listens(tmp_path: Path, url: str) -> None:
-    done = anchorage(tmp_path, "healthcheck", "--url", url.format(port=free_port()))
-    assert done.returncode == 1
-    assert "Traceback" not in done.stderr
+@pytest.mark.parametrize(
+    ("url", "why"), [("http://127.0.0.1:{port}", "Connection refused"), ("no url", "unknown url type")]
+)
+def test_healthcheck_exits_1_when_nothing_listens(tmp_path: Path, url: str, why: str) -> None:
+    url = url.format(port=free_port())
+    done = anchorage(tmp_path, "healthcheck", "--url", url)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert re.fullmatch(f"{url} is not ready: .*{why}.*\n", done.stdout)
+
+
+@pytest.mark.parametrize(
+    ("answered", "why"),
+    [
+        (b"HTTP/1.1 502 Bad Gateway\r\n\r\n<html>", "it answered 502"),
+        (b"HTTP/1.1 503 Busy\r\n\r\n[1]", "it answered 503"),
+        (b"HTTP/1.1 204 No Content\r\n\r\n", "it answered 204"),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", "SSH-2.0-OpenSSH_9.6"),
+        (b"", "Remote end closed connection without response"),
+    ],
+    ids=["gateway", "no reasons", "empty", "no HTTP", "closed"],
+)
+def test_healthcheck_says_what_another_server_answered(answered: bytes, why: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        url = f"http://127.0.0.1:{server.getsockname()[1]}"
+
+        def answer() -> None:
+            link, _ = server.accept()
+            with link:
+                link.recv(1000)
+                link.sendall(answered)
+
+        answering = threading.Thread(target=answer)
+        answering.start()
+        done = run("healthcheck", "--url", url)
+        answering.join()
+    assert (done.exit_code, done.output) == (1, f"{url} is not ready: {why}\n")
 
 
 def test_healthcheck_exits_0_when_the_server_is_ready(tmp_path: Path) -> None:
     port = free_port()
     settings = {"port": str(port), "store": f"sqlite:///{tmp_path}/store.db"}
     with serving(tmp_path, port, **settings):
-        assert anchorage(tmp_path, "healthcheck", **settings).returncode == 0
+        done = anchorage(tmp_path, "healthcheck", **settings)
+    assert (done.returncode, done.stdout) == (0, f"http://127.0.0.1:{port} is ready\n")
 
 
 def test_healthcheck_exits_1_when_the_server_is_not_ready(new_redis, tmp_path: Path) -> None:
@@ -371,7 +425,9 @@ def test_healthcheck_exits_1_when_the_server_is_not_ready(new_redis, tmp_path: P
     settings = {"port": str(port), "store": redis.url}
     with serving(tmp_path, port, **settings):
         redis.kill()
-        assert anchorage(tmp_path, "healthcheck", **settings).returncode == 1
+        done = anchorage(tmp_path, "healthcheck", **settings)
+    assert (done.returncode, done.stderr) == (1, "")
+    assert "is not ready: it answered 503, store: the Redis store does not answer" in done.stdout
 
 
 def test_a_taken_port_exits_2_before_anything_is_loaded(tmp_path: Path) -> None:

@@ -72,9 +72,31 @@ def test_an_import_loads_no_web_and_no_store(module: str, tmp_path: Path) -> Non
     assert WEB.intersection(loaded) == set()
 
 
-def test_the_command_starts_without_the_server(tmp_path: Path) -> None:
-    loaded = python(tmp_path, "import app.cli, sys; print(*sys.modules)").split()
-    assert {"fastapi", "uvicorn", "faiss", "redis"}.intersection(loaded) == set()
+QUICK = {
+    "help": "--help",
+    "key": "key write",
+    "a key of no scope": "key root",
+    "healthcheck": "healthcheck --url http://127.0.0.1:1",
+    "a setting that cannot be used": "serve --port x",
+    "an open door": "serve --host 0.0.0.0",
+}
+
+
+@pytest.mark.parametrize("words", QUICK.values(), ids=QUICK)
+def test_the_command_answers_without_loading_the_server(tmp_path: Path, words: str) -> None:
+    code = f"""
+import atexit, sys
+from app.cli import main
+sys.argv = ["anchorage", *{words.split()}]
+atexit.register(lambda: print("loaded", *sys.modules))
+try:
+    main()
+except SystemExit as exit_:
+    print(exit_.code)
+"""
+    *_, loaded = python(tmp_path, code).splitlines()
+    assert "app.cli" in loaded.split()
+    assert {"fastapi", "uvicorn", "faiss", "redis", "torch", "numpy"}.intersection(loaded.split()) == set()
 
 
 # how files are written

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from http.client import HTTPConnection
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -586,6 +587,7 @@ def test_a_server_started_without_redis_recovers(new_redis, tmp_path: Path) -> N
 # limits and signals
 
 LIMIT = 2000
+REST_SECONDS = 6  # more than uvicorn's own 5
 
 
 @pytest.fixture(scope="module")
@@ -628,6 +630,16 @@ def test_a_promised_length_over_the_limit_is_refused_before_it_is_sent(small: Se
         link.sendall(b"PUT /v1/spaces/a HTTP/1.1\r\nhost: a\r\ncontent-type: application/json\r\n")
         link.sendall(b"content-length: 1000000000\r\n\r\n")
         assert link.recv(12) == b"HTTP/1.1 413"
+
+
+def test_a_connection_that_rested_still_answers(small: Server) -> None:
+    link = HTTPConnection(small.http.base_url.host, small.http.base_url.port)
+    for seconds in (0, REST_SECONDS):
+        time.sleep(seconds)
+        link.request("GET", "/livez")
+        assert link.getresponse().read() == b'{"status":"ok"}'
+        link.auto_open = 0  # once: a connection that was closed is not opened again
+    link.close()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])

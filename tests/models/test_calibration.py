@@ -65,6 +65,13 @@ def test_between_the_knots_it_is_linear_and_beyond_them_constant(scores):
     assert (calibration(at).diff() >= 0).all()
 
 
+def test_no_score_passes_the_highest_native_one_that_it_was_learned_from(scores):
+    translated, native = scores(1000)
+    calibration, _ = fit_calibration(translated, native)
+    highest = calibration(torch.tensor([float(translated.max()), 1.0, 1e9], dtype=torch.float64))
+    assert highest.tolist() == pytest.approx([float(native.max())] * 3, abs=1e-12)
+
+
 def test_the_shape_is_kept(scores):
     calibration, _ = fit_calibration(*scores(1000))
     grid = scores(12)[0].reshape(3, 4)

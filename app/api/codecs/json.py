@@ -5,7 +5,8 @@ simdjson reads the numbers into one flat buffer without making a Python object o
 
 import json
 from base64 import b64decode, b64encode
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from math import isfinite, prod
 from typing import Any
 
@@ -15,10 +16,13 @@ import simdjson
 from numpy.typing import NDArray
 
 from app.api.codecs.base import HOLDERS, Fields, check_shape, matrix
-from app.errors import InvalidVectors, MalformedBody
+from app.api.validation import Path, pointer, shown
+from app.errors import InvalidInput, InvalidVectors, MalformedBody
 
 DTYPES = ("<f2", "<f4", "<f8")
 LOWEST, HIGHEST = -(2**63), 2**64 - 1  # whole numbers that simdjson reads
+DIGITS = 100  # of a whole number: one that has more is beyond 64 bits all the same
+MEMBERS = 256  # of an object that are looked up one by one
 OPTIONS = orjson.OPT_SERIALIZE_NUMPY
 RANK = 32  # axes that an array may have
 
@@ -41,26 +45,61 @@ class JsonCodec:
         return orjson.dumps(fields, option=OPTIONS), {}
 
 
-def members(parsed: simdjson.Object, body: bytes) -> Fields:
+def members(parsed: simdjson.Object, body: bytes, holds: bool = True) -> Fields:
+    """Of an object that `holds` vectors and payloads, or of one within it.
+
+    MalformedBody for one that stands twice, at any depth but in payloads: of the user's own the last counts.
+    """
+    names = [*parsed.keys()]
+    if len(names) > MEMBERS or "\0" in "".join(names):  # simdjson goes through all for each, and knows no NUL
+        found: Fields = read_once(parsed)
+        return found
+    check_once(names)
     fields: Fields = {}
-    if len(set(parsed.keys())) < len(parsed):
-        raise MalformedBody("a member stands twice in one JSON object")
-    for key in parsed.keys():  # noqa: SIM118  items() would make Python objects of all the numbers
-        value = parsed[key]
-        if key == "vectors":
-            fields[key] = vectors_of(value, body)
+    for name in names:
+        value = parsed[name]
+        if holds and name == "vectors":
+            fields[name] = vectors_of(value, body)
         elif isinstance(value, simdjson.Object):
-            fields[key] = members(value, body) if key in HOLDERS else value.as_dict()
+            fields[name] = members(value, body, holds and name in HOLDERS)
+        elif isinstance(value, simdjson.Array):
+            fields[name] = value.as_list() if holds and name == "payloads" else listed(value)
         else:
-            fields[key] = value.as_list() if isinstance(value, simdjson.Array) else value
+            fields[name] = value
     return fields
+
+
+def listed(array: simdjson.Array) -> Any:
+    """Rows of numbers, and names, without a look at each."""
+    parts = [*array]
+    kinds = {*map(type, parts)}
+    if simdjson.Object in kinds:
+        return read_once(array)
+    return array.as_list() if simdjson.Array in kinds else parts
+
+
+def read_once(value: simdjson.Object | simdjson.Array) -> Any:
+    """By Python's own parser, which shows every member."""
+    return json.loads(value.mini, object_pairs_hook=once)
+
+
+def once(pairs: list[tuple[str, Any]]) -> Fields:
+    """MalformedBody for a member of an object that stands twice: nobody knows which was meant."""
+    check_once([name for name, _ in pairs])
+    return dict(pairs)
+
+
+def check_once(names: list[str]) -> None:
+    if len(set(names)) < len(names):
+        twice = Counter(names).most_common(1)[0][0]
+        raise MalformedBody(f"the member {shown(twice)} stands twice in one JSON object")
 
 
 def vectors_of(value: Any, body: bytes) -> NDArray[np.float32]:
     if isinstance(value, simdjson.Array):
         return matrix(numbers(value, body))
     if isinstance(value, simdjson.Object):
-        return matrix(from_base64(value.as_dict()))
+        return matrix(from_base64(members(value, body, holds=False)))
     raise InvalidVectors(
         'vectors must be an array of arrays of numbers, or {"base64": ..., "dtype": "<f4", "shape": [n, d]}, '
         f"got {value!r:.40}"
@@ -108,26 +147,60 @@ def fault_of(row: Any, width: int) -> str | None:
     return f"has {len(row)} numbers, row 0 has {width}" if len(row) != width else None
 
 
-def unreadable(body: bytes) -> MalformedBody | InvalidVectors:
+def unreadable(body: bytes) -> MalformedBody | InvalidInput:
     """Python's own parser also reads NaN, Infinity and huge numbers, so it can tell where they stand."""
     try:
-        parsed = json.loads(body.decode().removeprefix("\ufeff"))
+        parsed = json.loads(body.decode().removeprefix("\ufeff"), parse_int=lambda digits: int(digits[:DIGITS]))
     except json.JSONDecodeError as error:
         return MalformedBody(f"the body is not JSON: {error}")
     except UnicodeDecodeError as error:
         return MalformedBody(f"the body is not UTF-8: byte {error.start} is {body[error.start]:#04x}")
     except RecursionError:
-        return MalformedBody("the body is nested too deeply")
-    except ValueError:
-        return MalformedBody("the body has a number of thousands of digits")
+        return too_deep()
     for fields in (parsed, *(parsed.get(name) for name in HOLDERS)) if isinstance(parsed, dict) else ():
         rows = fields.get("vectors") if isinstance(fields, dict) else None
         if isinstance(rows, list) and rows and "row" in (bad := first_bad(rows)).facts:
             return bad
-    return MalformedBody(
-        "the body is not JSON that is read here: it has NaN, Infinity, a number beyond 64 bits, "
-        "half of a surrogate pair or very deep nesting"
-    )
+    for path, value in leaves_of(parsed):
+        if fault := strange(value):
+            return refusal(pointer(path), value, fault)
+    return too_deep()
+
+
+def strange(value: Any) -> str | None:
+    """What is wrong with what Python's parser reads, and simdjson does not."""
+    if type(value) is int and not LOWEST <= value <= HIGHEST:
+        return f"must be a whole number within 64 bits, got {shown(value)}"
+    if type(value) is float and not isfinite(value):
+        return f"must be a finite number of double precision, got {json.dumps(value)}"
+    if type(value) is str and value.encode(errors="replace").decode() != value:
+        return "has half of a surrogate pair"
+    return None
+
+
+def refusal(place: str, value: Any, fault: str) -> MalformedBody | InvalidInput:
+    """A huge number is JSON; what else is strange is not."""
+    facts = {"errors": [{"pointer": place, "message": fault}]}
+    if type(value) is int:
+        return InvalidInput(f"{place or 'the body'}: {fault}", **facts)
+    return MalformedBody(f"the body is not JSON that is read here: {place or 'it'} {fault}", **facts)
+
+
+def leaves_of(value: Any) -> Iterator[tuple[Path, Any]]:
+    """In the order of the body; a name in an object is a leaf at the object's place, before its value."""
+    waiting: list[tuple[Path, Any]] = [((), value)]
+    while waiting:  # no recursion: it may be deep
+        path, value = waiting.pop()
+        if isinstance(value, dict):
+            waiting += [part for name in reversed(value) for part in (((*path, name), value[name]), (path, name))]
+        elif isinstance(value, list):
+            waiting += [((*path, place), value[place]) for place in reversed(range(len(value)))]
+        else:
+            yield path, value
+
+
+def too_deep() -> MalformedBody:
+    return MalformedBody("the body is nested too deeply")
 
 
 def array_of(value: Any) -> NDArray[np.float32]:

@@ -53,11 +53,6 @@ Vectors = Annotated[InstanceOf[np.ndarray], VECTORS]
 Matrix = Annotated[InstanceOf[np.ndarray], WithJsonSchema(MATRIX)]  # of an answer, which may be empty
 
 
-def as_list(value: Any) -> Any:
-    """A query parameter that is given once is a list of one."""
-    return [value] if isinstance(value, str) else value
-
-
 class In(BaseModel):
     """Unknown fields are refused: a misspelt option must not be silently ignored."""
 
@@ -67,7 +62,7 @@ class In(BaseModel):
 class IdsIn(In):
     """Ids of anchors; integers mean their decimal text."""
 
-    ids: Annotated[list[Id], BeforeValidator(as_list), Field(min_length=1)]
+    ids: Annotated[list[Id], Field(min_length=1)]
 
 
 def check_ids(ids: Sequence[str | int], rows: int) -> None:

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 import orjson
 from pydantic import BaseModel, BeforeValidator, Field, PrivateAttr, StringConstraints, model_validator
 
-from app.api.schemas.base import In, Name, Payload, RemovedOut, Vectors, as_list, check_ids
+from app.api.schemas.base import In, Name, Payload, RemovedOut, Vectors, check_ids
 from app.api.schemas.collections import CollectionOut
 from app.api.schemas.filters import FilterField, FilterIn
 from app.service.filters import Filter
@@ -17,7 +17,6 @@ Integer = Annotated[int, Field(ge=-(2**63), le=2**63 - 1)]
 
 def of_one_type(ids: Any) -> Any:
     """ValueError unless they are all texts or all integers."""
-    ids = as_list(ids)
     if isinstance(ids, list) and {*map(type, ids)} not in (set(), {str}, {int}):
         strange = [id_ for id_ in ids if type(id_) not in (str, int)]
         other = next(id_ for id_ in (*strange, *ids) if strange or type(id_) is not type(ids[0]))
@@ -32,7 +31,6 @@ Ids = Annotated[
 ]
 Parts = Annotated[
     list[Literal["payload", "vector", "origin"]],
-    BeforeValidator(as_list),
     Field(alias="with", description="what points carry"),
 ]
 

@@ -4,14 +4,19 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, FiniteFloat, model_validator
 
-from app.api.schemas.base import Id, In, Name, Vectors, as_list, check_ids
+from app.api.schemas.base import Id, In, Name, Vectors, check_ids
 from app.api.schemas.translators import SelectionIn
 from app.service.pairing import Selection
 from app.service.relative import RelativeSpec
 from models.relative import CHOICES, OPTIONS, Relative
 from models.similarities import SIMILARITIES
 
-Ids = Annotated[list[Id], BeforeValidator(as_list), Field(min_length=1)]
+Ids = Annotated[list[Id], Field(min_length=1)]
+
+
+def several(names: Any) -> Any:
+    """One name is a list of one."""
+    return [names] if isinstance(names, str) else names
 
 
 def different(names: list[str]) -> list[str]:
@@ -26,7 +31,7 @@ class CodesIn(In):
 
     similarity: Annotated[
         list[Annotated[str, Field(json_schema_extra={"enum": list(SIMILARITIES)})]],
-        BeforeValidator(as_list),
+        BeforeValidator(several),
         AfterValidator(different),
         Field(min_length=1, description="one name, or several different ones"),
     ] = ["cosine"]
@@ -35,7 +40,7 @@ class CodesIn(In):
     )
     after: Annotated[str, Field(json_schema_extra={"enum": CHOICES["after"]}, description="of codes")] = "none"
     aggregation: Annotated[str, Field(json_schema_extra={"enum": CHOICES["aggregation"]})] = "concat"
-    weights: Annotated[list[FiniteFloat], BeforeValidator(as_list), Field(description="of a weighted sum")] = []
+    weights: Annotated[list[FiniteFloat], Field(description="of a weighted sum")] = []
     kept: Annotated[int | None, Field(ge=1, description="numbers that a sparse code keeps; all if left out")] = (
         None
     )
@@ -68,7 +73,7 @@ class HeadCodesIn(CodesIn):
 class ChosenCodesIn(CodesIn):
     """By the anchors named here, or chosen by a selector; by all, if left out."""
 
-    anchors: Annotated[list[Id] | SelectionIn | None, BeforeValidator(as_list)] = None
+    anchors: list[Id] | SelectionIn | None = None
 
     @model_validator(mode="after")
     def _each_once(self) -> Self:

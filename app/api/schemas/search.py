@@ -2,9 +2,9 @@
 
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, Field, FiniteFloat, model_validator
+from pydantic import BaseModel, Field, FiniteFloat, model_validator
 
-from app.api.schemas.base import In, Name, Vectors, as_list, check_ids
+from app.api.schemas.base import In, Name, Vectors, check_ids
 from app.api.schemas.filters import FilterField
 from app.api.schemas.points import Ids, Parts, PointOut, StepOut
 from app.service.search import Found, Query
@@ -25,7 +25,6 @@ class SearchIn(In):
     threshold: FiniteFloat | None = None
     with_: Annotated[
         list[Literal["payload", "vector", "origin", "calibrated_score", "confidence"]],
-        BeforeValidator(as_list),
         Field(alias="with", description="what hits carry; confidence is one number for each query"),
     ] = ["payload"]
     explain: Annotated[bool, Field(description="say how the answer came about")] = False
@@ -138,8 +137,9 @@ class SearchOut(BaseModel):
 
     `score` says what scores are: the metric, or how translated queries are compared (see the translator's report).
     `calibrated_score` is the cosine that a native query would have had, null where that is not known: see
-    `explain`. `confidence`, for each query: the expected cosine of its translation to the true vector, both seen
-    from the mean of the target anchors; null without translation, and where `path` has several.
+    `explain`; for a translated query it never passes the highest between two held-out anchors. `confidence`, for
+    each query: the expected cosine of its translation to the true vector, both seen from the mean of the target
+    anchors; null without translation, and where `path` has several.
     """
 
     results: list[list[HitOut]]

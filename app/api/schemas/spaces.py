@@ -4,14 +4,13 @@ from typing import Annotated, Self
 
 from pydantic import (
     BaseModel,
-    BeforeValidator,
     Field,
     FiniteFloat,
     StringConstraints,
     model_validator,
 )
 
-from app.api.schemas.base import Id, In, Matrix, RemovedOut, ResourceOut, Scalar, Vectors, as_list, check_ids
+from app.api.schemas.base import Id, In, Matrix, RemovedOut, ResourceOut, Scalar, Vectors, check_ids
 from app.store.rows import Rows
 from models.disentanglement import Disentanglement
 
@@ -19,7 +18,7 @@ from models.disentanglement import Disentanglement
 class AnchorsIn(In):
     """Row i of `vectors` is the anchor `ids[i]`."""
 
-    ids: Annotated[list[Id], BeforeValidator(as_list), Field(min_length=1)]
+    ids: Annotated[list[Id], Field(min_length=1)]
     vectors: Vectors
 
     @model_validator(mode="after")

@@ -203,6 +203,13 @@ def test_a_payload_keeps_the_order_of_its_keys(plane):
     assert list(stored(client, "p")["p"][1]) == ["z", "a", "m"]
 
 
+def test_of_a_member_that_stands_twice_in_a_payload_the_last_counts(plane):
+    client = plane()
+    body = '{"ids": ["p"], "vectors": [[1, 1]], "payloads": [{"a": 1, "b": {"c": 2, "c": 3}, "a": 4}]}'
+    assert client.put(POINTS, content=body).status_code == 200
+    assert stored(client, "p")["p"][1] == {"a": 4, "b": {"c": 3}}
+
+
 @pytest.mark.parametrize("depth", [10, 100, 250])
 def test_a_payload_may_be_nested_deep(plane, depth):
     client = plane()

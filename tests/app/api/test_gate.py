@@ -7,8 +7,9 @@ import threading
 import pytest
 from starlette.testclient import TestClient
 
-from app.api.gate import SCOPES, Gate, Key
+from app.api.gate import Gate
 from app.errors import ConfigurationError
+from app.keys import SCOPES, Key
 from app.main import create_app
 from app.settings import Settings
 

@@ -2,6 +2,7 @@
 
 import re
 
+import numpy as np
 import pytest
 
 from app.main import create_app
@@ -68,6 +69,20 @@ def test_what_a_body_holds_is_no_parameter(linked, assert_problem, npy, name):
     url = f"{TRANSLATE}?translator=t&{name}=1"
     answer = linked.post(url, content=npy([[1.0, 2, 3, 4]]), headers={"Content-Type": NPY})
     assert assert_problem(answer, 422, "invalid-input")["got"] == [name]
+
+
+def test_one_that_is_given_once_is_a_list_of_one_where_a_list_is_expected(linked, data, npy, read_npy):
+    headers = {"Content-Type": NPY, "Accept": NPY}
+
+    def codes(**fields):
+        params = {"space": "a", "before": "none", **fields}
+        return read_npy(linked.post("/v1/relative", content=npy(data.new_a), params=params, headers=headers))
+
+    one, two = codes(anchors=data.ids[0]), codes(anchors=data.ids[:2])
+    assert one.shape == (len(data.new_a), 1)
+    np.testing.assert_allclose(one[:, 0], two[:, 0])
+    weighted = codes(anchors=data.ids[0], similarity="cosine", aggregation="weighted", weights="2")
+    np.testing.assert_allclose(weighted, 2 * one, rtol=1e-6)
 
 
 def test_all_unknown_ones_are_named(linked, assert_problem):

@@ -129,6 +129,18 @@ def test_beside_a_binary_body_a_filter_is_json_text(coloured, data, npy, arrow, 
     ) | {"explain": 0}
 
 
+@pytest.mark.parametrize(
+    "filter_", ['{"must": [], "must": []}', '{"must": [{"key": "n", "key": "m", "exists": true}]}']
+)
+def test_a_filter_says_nothing_twice(coloured, data, npy, assert_problem, filter_):
+    said = "stands twice in one JSON object"
+    answer = coloured.post(f"{COLLECTION}/search", content=f'{{"vectors": [[1]], "filter": {filter_}}}')
+    assert said in assert_problem(answer, 400, "malformed-body")["detail"]
+    params, headers = {"filter": filter_}, {"Content-Type": NPY}
+    answer = coloured.post(f"{COLLECTION}/search", content=npy(data.new_b), params=params, headers=headers)
+    assert said in assert_problem(answer, 400, "malformed-body")["detail"]
+
+
 # (filter, where it is wrong, what is said)
 BAD = [
     ({"must": [{"key": "n", "near": 1}]}, "/must/0", str(list(OPERATORS))),

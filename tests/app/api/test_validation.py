@@ -109,6 +109,12 @@ SAID = [
         {"space": "a", "vectors": [[1]], "anchors": {"selector": "kmeans"}},
         "/anchors/count: is missing",
     ),
+    (
+        "POST",
+        "/v1/collections/c/search",
+        {"vectors": [[1.0]], "k": 10**30},
+        f"/k: must be a whole number within 64 bits, got {10**30}",
+    ),
     ("GET", "/v1/spaces?limit=x", None, "/query/limit: must be an integer, got 'x'"),
     ("GET", "/v1/spaces/A", None, "/path/space: must be a text that matches ^[a-z0-9]"),
 ]
@@ -117,6 +123,35 @@ SAID = [
 @pytest.mark.parametrize(("method", "path", "body", "said"), SAID)
 def test_a_fault_says_where_what_was_expected_and_what_came(client, method, path, body, said, assert_problem):
     assert said in assert_problem(client.request(method, path, json=body), 422, "invalid-input")["detail"]
+
+
+ROW = [[1.0]]
+NO_LISTS = [
+    ("PUT", "/v1/spaces/s/anchors", {"ids": "abc", "vectors": ROW}, "/ids"),
+    ("PUT", "/v1/spaces/s", {"dim": 1, "anchors": {"ids": "abc", "vectors": ROW}}, "/anchors/ids"),
+    ("POST", "/v1/spaces/s/anchors/delete", {"ids": "abc"}, "/ids"),
+    ("PUT", "/v1/collections/c/points", {"ids": "abc", "vectors": ROW}, "/ids"),
+    ("POST", "/v1/collections/c/points/get", {"ids": "abc"}, "/ids"),
+    ("POST", "/v1/collections/c/points/get", {"ids": ["abc"], "with": "abc"}, "/with"),
+    ("POST", "/v1/collections/c/points/delete", {"ids": "abc"}, "/ids"),
+    ("POST", "/v1/collections/c/search", {"vectors": ROW, "with": "abc"}, "/with"),
+    (
+        "POST",
+        "/v1/collections/c/rerank",
+        {"vectors": ROW, "candidates": {"ids": "abc", "vectors": ROW}},
+        "/candidates/ids",
+    ),
+    ("POST", "/v1/relative", {"space": "a", "vectors": ROW, "anchors": "abc"}, "/anchors"),
+    ("POST", "/v1/relative", {"space": "a", "vectors": ROW, "weights": "abc"}, "/weights"),
+    ("PUT", "/v1/heads/h", {"kind": "linear", "weight": ROW, "relative": {"anchors": "abc"}}, "/relative/anchors"),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body", "pointer"), NO_LISTS)
+def test_one_text_is_no_list_in_json(client, method, path, body, pointer, assert_problem):
+    problem = assert_problem(client.request(method, path, json=body), 422, "invalid-input")
+    assert problem["detail"].startswith(f"{pointer}: must be an array")
+    assert problem["detail"].endswith(", got 'abc'")
 
 
 NEAREST = [

@@ -171,6 +171,19 @@ def test_it_grows_with_the_points(collection):
     collection.assert_right()
 
 
+def test_points_that_were_replaced_or_deleted_since_are_not_counted(collection):
+    collection.put(0, 2 * LARGE)
+    assert collection.built().points == 2 * LARGE
+    collection.put(0, 10, seed=5)
+    assert collection.built().points == 2 * LARGE - 10
+    collection.put(10, 20)  # others' vectors
+    collection.delete(15, 18)
+    collection.put(2 * LARGE, 2 * LARGE + 5, seed=6)
+    status = collection.built()
+    assert (status.state, status.points) == ("ready", 2 * LARGE - 20)
+    collection.assert_right()
+
+
 def test_it_is_built_anew_when_it_is_outgrown_or_mostly_of_points_that_are_gone(collection, monkeypatch):
     learned = []
     build = Approximation.built.__func__

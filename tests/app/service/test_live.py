@@ -188,6 +188,17 @@ def test_points_that_came_and_went_leave_nothing_behind(two, watching):
     assert_sees(two[1], numbered(0, 10), "euclidean")
 
 
+def test_a_delete_looks_at_the_ids_alone(two, monkeypatch):
+    put(two[0], numbered(0, 30))
+    live = two[0].collections.opened("c")[1]
+    monkeypatch.setattr("app.service.live.Live._points", None)  # what reads vectors and payloads
+    removed = two[0].collections.delete_points("c", ["3", "3", "29", "30", "x"], None)
+    assert (removed.deleted, removed.missing, removed.record.value["points"]) == (2, ["30", "x"], 28)
+    assert two[0].collections.opened("c")[1].held(map(str, range(40))) == set(numbered(0, 29)) - {"3"}
+    assert two[0].collections.delete_points("c", ["x"], None) == (removed.record, 0, ["x"])
+    assert live.held([]) == set()
+
+
 def test_the_count_stays_right_after_points_came_and_went(two):
     for start, stop in ((0, 10), (10, 14), (14, 15)):
         put(two[0], numbered(start, stop))

@@ -64,6 +64,11 @@ def test_before_the_first_write_the_position_is_0(store):
     assert store.position("thing") == 0
 
 
+def test_a_store_that_was_used_exists(store):
+    assert store.position("thing") == 0
+    assert store.exists()
+
+
 # --- records
 
 

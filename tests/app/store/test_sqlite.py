@@ -226,6 +226,23 @@ def test_what_was_acknowledged_survives_kill_9(store, acknowledged):
     assert [name for name in acknowledged if store.blob(digest_of(name.encode())) != name.encode()] == []
 
 
+def test_a_look_whether_it_exists_makes_nothing(tmp_path):
+    store = SqliteStore(f"sqlite:///{tmp_path}/some/folder/new.db")
+    assert not store.exists()
+    assert store.risks()
+    assert list(tmp_path.iterdir()) == []
+    store.position("space")
+    assert store.exists()
+    store.close()
+
+
+def test_a_file_that_cannot_be_made_is_unavailable_before_anything_is_written(tmp_path):
+    (tmp_path / "file").touch()
+    store = SqliteStore(f"sqlite:///{tmp_path}/file/folder/new.db")
+    with pytest.raises(StoreUnavailable, match=r"/file' is no folder that may be written to"):
+        store.exists()
+
+
 def test_a_file_that_does_not_exist_yet_is_a_risk_that_names_it(tmp_path):
     store = SqliteStore(f"sqlite:///{tmp_path}/new.db")
     (risk,) = store.risks()

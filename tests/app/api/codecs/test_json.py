@@ -1,6 +1,7 @@
 """JSON bodies: numbers and base64, and the error for every matrix that is none."""
 
 import math
+import re
 from base64 import b64encode
 
 import numpy as np
@@ -10,9 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.api.codecs import CODECS
-from app.api.codecs.json import to_base64
-from app.errors import InvalidVectors, MalformedBody
+from app.api.codecs.json import MEMBERS, to_base64
+from app.errors import InvalidInput, InvalidVectors, MalformedBody
 from tests.app.api.codecs.conftest import JSON, decoded, matrices, refused, unhurried
+
+NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=4)
 
 
 def json_bytes(text):
@@ -46,6 +49,65 @@ def test_json_members_of_every_kind_are_read():
     fields = CODECS[JSON].decode(body, {})
     assert (fields["a"], fields["s"], fields["t"]) == ({"b": [1, {"c": None}]}, "é[[", True)
     assert (fields["vectors"].tolist(), fields["anchors"]["vectors"].tolist()) == ([[1]], [[2]])
+
+
+JSONS = st.recursive(
+    st.none() | st.booleans() | st.integers(-(2**63), 2**64 - 1) | st.floats(allow_nan=False, allow_infinity=False)
+    | st.text(st.characters(exclude_categories=["Cs"])),
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(NAMES, inner, max_size=4),
+    max_leaves=20,
+)  # fmt: skip
+
+
+@unhurried
+@given(st.dictionaries(NAMES, JSONS, max_size=6))
+def test_any_json_is_read_as_it_is(fields):
+    assert repr(CODECS[JSON].decode(orjson.dumps(fields), {})) == repr(fields)
+
+
+@pytest.mark.parametrize("inside", ["{}", '{"a": %s}', '{"a": [%s]}', '{"a": [[], {"b": %s}]}'])
+def test_an_object_of_many_members_is_read_as_it_is(inside):
+    many = {f"name {number}": [number, {"x": number / 7}] for number in range(2 * MEMBERS)}
+    body = orjson.dumps(many) if inside == "{}" else inside.encode() % orjson.dumps(many)
+    assert CODECS[JSON].decode(body, {}) == orjson.loads(body)
+
+
+def test_a_name_that_ends_in_nul_is_another_name():
+    fields = {"a": 1, "a\0": 2, "b": {"a\0b": 3, "a": [4]}}
+    assert CODECS[JSON].decode(orjson.dumps(fields), {}) == fields
+
+
+# Members that stand twice
+
+
+TWICE = {
+    "in the body": '{"k": 1, "k": 2}',
+    "vectors": '{"vectors": [[1]], "vectors": [[1]]}',
+    "in base64": '{"vectors": {"shape": [1, 1], "base64": "AAAAAA==", "shape": [1, 1]}}',
+    "in anchors": '{"anchors": {"ids": ["a"], "ids": ["b"], "vectors": [[1]]}}',
+    "in candidates": '{"candidates": {"vectors": [[1]], "vectors": [[2]]}}',
+    "in options": '{"options": {"penalty": 1, "penalty": 2}}',
+    "in a filter": '{"filter": {"must": [], "must": []}}',
+    "in a condition": '{"filter": {"must": [{"key": "a", "key": "b", "exists": true}]}}',
+    "in a match": '{"filter": {"should": [{"must_not": [{"key": "a", "match": {"value": 1, "value": 2}}]}]}}',
+    "in tensors": '{"tensors": {"0.weight": [[1]], "0.weight": [[2]]}}',
+    "in an array of tensors": '{"tensors": {"0.weight": {"base64": "", "shape": [0], "shape": [0]}}}',
+    "in labels": '{"labels": {"a": "x", "b": "x", "a": "y"}}',
+    "in an element": '{"a": [1, [2], {"b": [{"c": 1, "c": 1}]}]}',
+    "escaped": '{"a": {"b": 1, "\\u0062": 2}}',
+    "among many": '{"labels": {' + ", ".join(f'"id {number % 999}": "x"' for number in range(1000)) + "}}",
+}
+
+
+@pytest.mark.parametrize("body", TWICE.values(), ids=TWICE)
+def test_a_member_that_stands_twice_is_malformed_at_every_depth(body):
+    error = refused(JSON, body.encode(), MalformedBody)
+    assert re.fullmatch(r"the member '[\w .]+' stands twice in one JSON object", str(error))
+
+
+def test_in_payloads_the_last_of_a_member_counts():
+    body = b'{"payloads": [{"a": 1, "a": 2}, null, {"b": [{"c": 1, "c": {"d": 3, "d": 4}}]}]}'
+    assert CODECS[JSON].decode(body, {})["payloads"] == [{"a": 2}, None, {"b": [{"c": {"d": 4}}]}]
 
 
 # Bad rows of JSON
@@ -188,13 +250,42 @@ def test_json_that_cannot_be_read_is_malformed(body):
     assert "_ERROR" not in str(refused(JSON, body, MalformedBody))  # simdjson's words
 
 
-@pytest.mark.parametrize(
-    "value", [b"NaN", b"-Infinity", b"1e400", b"9" * 30, b'"\\ud800"'], ids=lambda value: repr(value[:20])
-)
-@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "byte order mark"])
-def test_what_other_parsers_read_is_refused_in_plain_words(value, mark):
-    error = refused(JSON, mark + b'{"a": ' + value + b"}", MalformedBody)
-    assert "NaN, Infinity, a number beyond 64 bits" in str(error)
+STRANGE = {
+    b"NaN": "must be a finite number of double precision, got NaN",
+    b"-Infinity": "must be a finite number of double precision, got -Infinity",
+    b"1e400": "must be a finite number of double precision, got Infinity",
+    b'"\\ud800"': "has half of a surrogate pair",
+}
+MARKS = pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"], ids=["plain", "byte order mark"])
+
+
+@pytest.mark.parametrize(("value", "said"), STRANGE.items(), ids=lambda part: repr(part[:20]))
+@MARKS
+def test_what_other_parsers_read_is_refused_where_it_stands(value, said, mark):
+    good = b'{"x": [0, 1.5, "", null, {}, true], "a/b": [1, {"c": %s}], "z": NaN}'
+    error = refused(JSON, mark + good % value, MalformedBody)
+    assert str(error) == f"the body is not JSON that is read here: /a~1b/1/c {said}"
+
+
+BEYOND = [str(2**64), str(-(2**63) - 1), "1" + "0" * 30, "-" + "9" * 200, "7" * 5000]
+
+
+@pytest.mark.parametrize("number", BEYOND, ids=lambda number: number[:20])
+@MARKS
+def test_a_whole_number_beyond_64_bits_is_named(number, mark):
+    body = mark + b'{"x": [18446744073709551615, -9223372036854775808], "a": {"b": [true, %s]}}' % number.encode()
+    error = refused(JSON, body, InvalidInput)
+    message = f"must be a whole number within 64 bits, got {number[:40]}"
+    assert (str(error), error.facts) == (
+        f"/a/b/1: {message}",
+        {"errors": [{"pointer": "/a/b/1", "message": message}]},
+    )
+
+
+@pytest.mark.parametrize(("body", "place"), [(b'{"\\ud800": 1e400}', "it"), (b'{"a": {"\\udfff": {}}}', "/a")])
+def test_half_of_a_surrogate_pair_in_a_name_is_told_and_not_repeated(body, place):
+    error = refused(JSON, body, MalformedBody)
+    assert str(error) == f"the body is not JSON that is read here: {place} has half of a surrogate pair"
 
 
 BROKEN = {
@@ -202,7 +293,7 @@ BROKEN = {
     b'{"a": "\xff"}': "not UTF-8: byte 7 is 0xff",
     '{"a": 1}'.encode("utf-16"): "not UTF-8: byte 0 is 0xff",
     b"[" * 100_000: "is nested too deeply",
-    b'{"a": ' + b"9" * 5000 + b"}": "has a number of thousands of digits",
+    b"NaN": "it must be a finite number of double precision, got NaN",
 }
 
 
@@ -212,10 +303,16 @@ def test_what_no_parser_reads_is_told_where_that_is_known(body, said):
 
 
 @pytest.mark.parametrize(
-    "other", [b'"payloads": [{"a": NaN}]', b'"ids": ["\\ud800"]', b'"ids": [' + b"9" * 30 + b"]"]
+    ("other", "place"),
+    [
+        (b'"payloads": [{"a": NaN}]', "/payloads/0/a"),
+        (b'"ids": ["\\ud800"]', "/ids/0"),
+        (b'"ids": [' + b"9" * 30 + b"]", "/ids/0"),
+    ],
 )
-def test_what_is_wrong_elsewhere_is_not_laid_on_the_vectors(other):
-    refused(JSON, b'{"vectors": [[1, 2]], ' + other + b"}", MalformedBody)
+def test_what_is_wrong_elsewhere_is_not_laid_on_the_vectors(other, place):
+    error = refused(JSON, b'{"vectors": [[1, 2]], ' + other + b"}", (MalformedBody, InvalidInput))
+    assert place in str(error)
 
 
 @unhurried
