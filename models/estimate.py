@@ -54,7 +54,7 @@ class Tried:
     scores: tuple[Score, ...]
     by_score: Tensor  # (s, m, settings) what each would lose in retrieval
     tuned: bool  # by the folds, which so flatter the best of several
-    answers: Tensor | None  # (rows of all folds, c) of a head, in the order of the folds
+    answers: Tensor | None = None  # (rows of all folds, c) of a head, in the order of the folds
 
     @property
     def loss(self) -> Tensor:
