@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from itertools import zip_longest
-from math import isnan
 from typing import Any
 
 import torch
@@ -23,7 +22,7 @@ from models.aside import Aside, Judgement, outcomes_aside, trials_aside
 from models.base import Method, Trial, check_pairs
 from models.blend import Blend, Fitted
 from models.calibration import Calibration, CalibrationReport, fit_calibration
-from models.comparison import mutual_knn, participation_ratio
+from models.collapse import COLLAPSED, Collapse, collapse
 from models.confidence import Confidence, ConfidenceReport, fit_confidence
 from models.ensemble import POOL
 from models.errors import InvalidHead, InvalidOption
@@ -39,7 +38,6 @@ from models.screening import suspicious
 FEW = 30  # held-out rows below which an interval is rough
 NEGLIGIBLE = 1e-3  # of what the best candidate gains over the target mean
 LEAST_CALIBRATED = 100  # pairs of scores that a calibration is fitted to
-COLLAPSED = 4.0  # participation ratio below which spaces hold little but classes
 AT_ONCE = 4  # candidates that are tried side by side; each may use all cores for its products
 BUDGET = 30.0  # seconds that trying candidates may take; those that would start later are dropped
 
@@ -87,15 +85,6 @@ class Candidate:
     loss: Estimate
     mrr: Estimate
     chosen: bool
-
-
-@dataclass(frozen=True)
-class Collapse:
-    """Do the spaces carry the item, or its class alone?"""
-
-    source_participation: float  # directions that the anchors vary in (participation ratio)
-    target_participation: float
-    mutual_knn: float  # share of nearest anchors that both spaces agree on
 
 
 @dataclass(frozen=True)
@@ -155,10 +144,7 @@ def estimate(  # noqa: PLR0913, PLR0917  a question with seven sides, and who wa
     goal = objective_named(objective, head)
     methods = contenders(method, options or {}, goal, x, y)
     folds, wrong = screened(Folds(x, y, seed), seed)
-    deadline = time.monotonic() + budget
-    tried, dropped = trials(methods, folds, goal, deadline, progress)
-    if method == "auto" and time.monotonic() < deadline:
-        tried += together(tried, folds, goal)
+    tried, dropped = trials(methods, folds, goal, time.monotonic() + budget, progress, free=method == "auto")
     best = chosen(tried)
     progress("report", 0, 1)
     fitted, served = tried[best].method, tried if goal.by_score else with_scores(tried, best, folds)
@@ -218,9 +204,15 @@ def contenders(method: str, options: Mapping[str, Any], goal: Objective, x: Tens
 
 
 def trials(
-    methods: list[Method], folds: Folds, objective: Objective, deadline: float, progress: Progress = silent
+    methods: list[Method],
+    folds: Folds,
+    objective: Objective,
+    deadline: float,
+    progress: Progress = silent,
+    free: bool = False,
 ) -> tuple[list[Tried], list[str]]:
     """Methods with their scores, a few at a time; names of those left out, as their turn was after `deadline`.
+    If the choice is free, what the objective makes of them too.
 
     One whose translations the objective has no finite loss for is no choice. InvalidHead if none is.
     """
@@ -249,6 +241,8 @@ def trials(
             expected="finite answers",
             got=objective.name,
         )
+    if free and time.monotonic() < deadline:
+        tried += together(tried, folds, objective)
     return tried, sorted({method.name for method in late})
 
 
@@ -354,14 +348,6 @@ def calibrated(trials: list[Trial], score: Blend) -> tuple[Calibration, Calibrat
 
 def judged(trial: Trial, similarity: Tensor) -> Outcomes:
     return Outcomes.of(similarity, trial.predicted, trial.y, trial.mean)
-
-
-def collapse(folds: Folds) -> Collapse:
-    rows = folds.sample()
-    x, y = folds.span_x[0][rows], folds.span_y[0][rows]
-    agreed = mutual_knn(x, y) if len(x) > 2 else 0.0
-    figures = (float(participation_ratio(x)), float(participation_ratio(y)), agreed)
-    return Collapse(*(0.0 if isnan(figure) else figure for figure in figures))
 
 
 def table(tried: list[Tried], best: int) -> list[Candidate]:
