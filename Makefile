@@ -30,7 +30,7 @@ serve: install ## leave a server running on http://127.0.0.1:8080 (Ctrl-C stops 
 	$(BIN)/anchorage serve
 
 test: install ## every test
-	$(BIN)/python -m pytest --durations=5
+	$(BIN)/python -m pytest --numprocesses=auto --maxprocesses=4 --dist=loadfile --durations=5
 
 check: install ## what CI runs beside the tests: format, lint, types, import contracts
 	$(BIN)/ruff format --check .

@@ -1,10 +1,16 @@
 """Seeded pairs of spaces that every wing's tests share: float64, row i of x and of y is one item."""
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import pytest
 import torch
+from hypothesis import settings
+from threadpoolctl import threadpool_limits
 from torch import Tensor
+
+settings.register_profile("unhurried", deadline=None)  # the cores are shared with other tests
+settings.load_profile("unhurried")
 
 
 class Pair(NamedTuple):
@@ -67,6 +73,8 @@ def two_widths() -> Pair:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def one_thread() -> None:
+def one_thread() -> Iterator[None]:
     """On matrices as small as those of the tests, threads only wait for each other."""
     torch.set_num_threads(1)
+    with threadpool_limits(1):
+        yield

@@ -4,6 +4,7 @@ import ast
 import random
 import re
 import sysconfig
+from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -64,9 +65,18 @@ def docstrings(path: Path) -> Iterator[str]:
     if SKIPPED_FOLDERS.intersection(path.relative_to(STDLIB).parts):
         return
     with suppress(SyntaxError, ValueError):
-        for node in ast.walk(ast.parse(path.read_bytes())):
+        for node in statements(ast.parse(path.read_bytes())):
             if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
                 yield ast.get_docstring(node) or ""
+
+
+def statements(tree: ast.Module) -> Iterator[ast.AST]:
+    """As ast.walk gives them, but not the expressions: most of a tree, and without docstrings."""
+    nodes: deque[ast.AST] = deque([tree])
+    while nodes:
+        yield (node := nodes.popleft())
+        inner = ast.iter_child_nodes(node)
+        nodes.extend(child for child in inner if isinstance(child, ast.stmt | ast.excepthandler | ast.match_case))
 
 
 def reads_as_prose(text: str) -> bool:

@@ -4,7 +4,7 @@ from zlib import crc32
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from anchors import AnchorSet, pair_by_ids
@@ -80,7 +80,6 @@ def test_the_error_belongs_to_the_wing_and_to_the_common_root():
     assert issubclass(AnchorError, DomainError)
 
 
-@settings(deadline=None)
 @given(DISTINCT_IDS, DISTINCT_IDS)
 def test_exactly_the_ids_of_both_are_paired(source, target):
     source, target = ["shared", *source], [*target, "shared"]
@@ -88,7 +87,6 @@ def test_exactly_the_ids_of_both_are_paired(source, target):
     assert pairs.ids == sorted({*source} & {*target})
 
 
-@settings(deadline=None)
 @given(DISTINCT_IDS, DISTINCT_IDS)
 def test_both_rows_of_a_pair_belong_to_its_id(source, target):
     source, target = anchors_of(["shared", *source]), anchors_of([*target, "shared"])
@@ -97,7 +95,6 @@ def test_both_rows_of_a_pair_belong_to_its_id(source, target):
     assert np.array_equal(pairs.source, anchors_of(pairs.ids).rows(pairs.ids))
 
 
-@settings(deadline=None)
 @given(DISTINCT_IDS, DISTINCT_IDS)
 def test_turning_the_direction_round_swaps_the_sides(one, two):
     one, two = anchors_of(["shared", *one], 2), anchors_of([*two, "shared"], 3)

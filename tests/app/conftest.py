@@ -20,6 +20,7 @@ from app.store import Store, open_store
 
 SCHEMES = ("sqlite", "redis")  # one for each class in STORES
 START_SECONDS = 10
+HELD: list[socket.socket] = []  # the ports that tests were given
 
 NewRedis = Callable[..., "RedisServer"]
 
@@ -76,9 +77,19 @@ def redis_executable() -> str:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """Of 127.0.0.1, and of nobody else until the end of the tests: it stays bound, and who knows it may listen."""
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind(("127.0.0.1", 0))
+    HELD.append(held)
+    return int(held.getsockname()[1])
+
+
+@pytest.fixture(scope="session", autouse=True)
+def held_ports() -> Iterator[None]:
+    yield
+    for held in HELD:
+        held.close()
 
 
 @pytest.fixture(scope="session")

@@ -24,6 +24,7 @@ from app.keys import Key
 from app.service.info import without_secrets
 from app.settings import Settings
 from app.store import open_store
+from tests.app.conftest import free_port
 
 START_SECONDS = 60
 Process = subprocess.CompletedProcess[str]
@@ -73,12 +74,6 @@ def becomes_ready(http: httpx.Client, process: subprocess.Popen[bytes]) -> bool:
                 return True
         time.sleep(0.05)
     return False
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def run(*words: str) -> Result:

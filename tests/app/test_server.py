@@ -23,12 +23,14 @@ import pyarrow as pa
 import pytest
 from numpy.typing import NDArray
 
+from tests.app.conftest import free_port
+
 Vectors = NDArray[np.float32]
 
 SCHEMES = ("sqlite", "redis")
 FORMS = ("json", "base64", "npy", "arrow")
 MEDIA_TYPES = {"npy": "application/x-npy", "arrow": "application/vnd.apache.arrow.stream"}
-START_SECONDS, QUICK_SECONDS = 30, 5
+START_SECONDS, QUICK_SECONDS = 60, 5
 ITEMS, SOURCE_DIM, TARGET_DIM = 60, 8, 12
 
 
@@ -186,12 +188,6 @@ def server(
 @pytest.fixture
 def world(server: Server) -> World:
     return World.on(server)
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 # the whole service over the socket

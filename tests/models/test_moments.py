@@ -46,7 +46,7 @@ def test_a_large_mean_costs_the_scatter_no_digits():
     torch.testing.assert_close(Moments.of(x + 1e6, y).sxx, Moments.of(x, y).sxx, atol=1e-7, rtol=1e-7)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     kept=st.integers(1, 30),
     taken=st.integers(1, 30),
@@ -62,7 +62,7 @@ def test_the_whole_without_a_part_is_the_rest(kept, taken, d1, d2, offset, seed)
     assert_same(rest, Moments.of(x[taken:], y[taken:]), scale=(1 + abs(offset)) ** 2)
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(
     sizes=st.lists(st.integers(1, 9), min_size=1, max_size=8), offset=st.floats(-100, 100), seed=st.integers(0, 99)
 )

@@ -136,9 +136,9 @@ def test_as_many_rows_come_as_went(linked, data, rows):
     assert vectors_in(linked.post("/v1/translate", json=body)).shape == (rows, 6)
 
 
-def test_a_large_body_is_translated_as_a_small_one(fitted, npy, read_npy, data):
+def test_a_large_body_is_translated_as_a_small_one(linked, npy, read_npy, data):
     large = np.tile(data.new_a, (500, 1))
-    answer = fitted.post(
+    answer = linked.post(
         "/v1/translate?translator=t", content=npy(large), headers={"Content-Type": NPY, "Accept": NPY}
     )
     np.testing.assert_allclose(read_npy(answer)[-20:], read_npy(answer)[:20], **CLOSE)
@@ -221,8 +221,8 @@ def test_confidence_is_the_cosine_that_is_to_be_expected(send, data):
 
 
 @pytest.mark.parametrize("value", ["yes please", 2])
-def test_confidence_is_asked_for_or_not(fitted, data, value, assert_problem):
-    problem = assert_problem(translate(fitted, data, **BY_NAME, confidence=value), 422, "invalid-input")
+def test_confidence_is_asked_for_or_not(linked, data, value, assert_problem):
+    problem = assert_problem(translate(linked, data, **BY_NAME, confidence=value), 422, "invalid-input")
     assert problem["errors"][0]["pointer"] == "/confidence"
 
 
@@ -343,21 +343,21 @@ def test_the_answer_says_that_the_anchors_have_changed(fitted, data):
         {"source": "a", "target": "b", "translator": "t"},
     ],
 )
-def test_one_way_must_be_given(fitted, data, way, assert_problem):
-    assert_problem(translate(fitted, data, **way), 422, "invalid-input")
+def test_one_way_must_be_given(linked, data, way, assert_problem):
+    assert_problem(translate(linked, data, **way), 422, "invalid-input")
 
 
-def test_an_unknown_translator_is_404_with_the_nearest_names(fitted, data, assert_problem):
-    assert assert_problem(translate(fitted, data, translator="tt"), 404, "not-found")["nearest"] == ["t"]
+def test_an_unknown_translator_is_404_with_the_nearest_names(linked, data, assert_problem):
+    assert assert_problem(translate(linked, data, translator="tt"), 404, "not-found")["nearest"] == ["t"]
 
 
 @pytest.mark.parametrize("way", [{"source": "a", "target": "bb"}, {"source": "bb", "target": "a"}])
-def test_an_unknown_space_is_404_with_the_nearest_names(fitted, data, way, assert_problem):
-    assert assert_problem(translate(fitted, data, **way), 404, "not-found")["nearest"] == ["b"]
+def test_an_unknown_space_is_404_with_the_nearest_names(linked, data, way, assert_problem):
+    assert assert_problem(translate(linked, data, **way), 404, "not-found")["nearest"] == ["b"]
 
 
-def test_one_space_is_422(fitted, data, assert_problem):
-    assert_problem(translate(fitted, data, source="a", target="a"), 422, "same-space")
+def test_one_space_is_422(linked, data, assert_problem):
+    assert_problem(translate(linked, data, source="a", target="a"), 422, "same-space")
 
 
 def test_spaces_without_shared_anchors_are_422_and_nothing_is_stored(spaces, data, assert_problem):
@@ -379,8 +379,8 @@ def test_spaces_whose_anchors_are_unrelated_are_422_with_a_report(client, data, 
     np.testing.assert_allclose(translated, np.tile(vectors.mean(0), (len(translated), 1)), atol=1e-5)
 
 
-def test_vectors_of_another_width_are_422_naming_both(fitted, assert_problem):
-    answer = fitted.post("/v1/translate", json={**BY_PAIR, "vectors": [[1, 2, 3]]})
+def test_vectors_of_another_width_are_422_naming_both(linked, assert_problem):
+    answer = linked.post("/v1/translate", json={**BY_PAIR, "vectors": [[1, 2, 3]]})
     problem = assert_problem(answer, 422, "wrong-dimension")
     assert (problem["expected"]["space"], problem["expected"]["dim"], problem["got"]["dim"]) == ("a", 4, 3)
 
@@ -403,8 +403,8 @@ def test_more_rows_than_the_limit_are_413(make_client, assert_problem):
     assert (problem["limit"], problem["got"]) == (2, 3)
 
 
-def test_a_query_parameter_given_twice_is_422(fitted, npy, data, assert_problem):
-    answer = fitted.post(
+def test_a_query_parameter_given_twice_is_422(linked, npy, data, assert_problem):
+    answer = linked.post(
         "/v1/translate?source=a&source=b&target=b", content=npy(data.new_a), headers={"Content-Type": NPY}
     )
     assert assert_problem(answer, 422, "invalid-input")["errors"][0]["pointer"] == "/source"

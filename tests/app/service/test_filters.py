@@ -127,14 +127,14 @@ def filters_of(clauses):
 FILTERS = filters_of(st.recursive(CONDITIONS, filters_of, max_leaves=4))
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=100)
 @given(payloads=PAYLOADS, wanted=FILTERS, batch=st.integers(1, 5))
 def test_columns_agree_with_a_plain_evaluation(payloads, wanted, batch):
     right = [holds(wanted, payload or {}) for payload in payloads]
     assert wanted.mask(columns_of(payloads, batch)).tolist() == right
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(payloads=PAYLOADS, more=PAYLOADS, wanted=FILTERS, gone=st.sets(st.integers(0, 11)))
 def test_columns_are_kept_up_with_writes_and_deletes(payloads, more, wanted, gone):
     columns = columns_of(payloads)

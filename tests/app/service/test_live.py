@@ -151,7 +151,7 @@ class TwoIndexed(TwoReplicas):
 
 TestTwoReplicas = TwoReplicas.TestCase
 TestTwoReplicas.settings = settings(
-    max_examples=25, stateful_step_count=25, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=25, stateful_step_count=25, suppress_health_check=list(HealthCheck)
 )
 TestTwoIndexed = TwoIndexed.TestCase
 TestTwoIndexed.settings = settings(TestTwoReplicas.settings, max_examples=10)

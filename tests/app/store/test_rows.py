@@ -41,7 +41,7 @@ def changes(draw: st.DrawFn) -> Rows:
 
 
 histories = st.lists(changes(), max_size=12)
-property_ = settings(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
+property_ = settings(max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 class Kept:

@@ -5,7 +5,6 @@ import io
 import numpy as np
 import pyarrow as pa
 import pytest
-from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
@@ -14,7 +13,6 @@ from app.errors import InvalidVectors
 
 JSON, NPY, ARROW = CODECS
 FLOATS = {"min_value": -(2.0**50), "max_value": 2.0**50, "allow_nan": False}
-unhurried = settings(deadline=None)
 SHAPES = hnp.array_shapes(min_dims=2, max_dims=2, max_side=6)
 
 

@@ -19,14 +19,12 @@ from tests.app.api.codecs.conftest import (
     matrices,
     npy_bytes,
     refused,
-    unhurried,
 )
 
 # Round trips
 
 
 @pytest.mark.parametrize("media_type", CODECS)
-@unhurried
 @given(x=matrices())
 def test_a_matrix_comes_back_exactly(media_type, x):
     body, _ = CODECS[media_type].encode({"vectors": x})
@@ -35,7 +33,6 @@ def test_a_matrix_comes_back_exactly(media_type, x):
     np.testing.assert_array_equal(got, x)
 
 
-@unhurried
 @given(x=matrices(64))
 def test_double_precision_is_rounded_to_single(x):
     body = {"base64": b64encode(x.tobytes()).decode(), "dtype": "<f8", "shape": x.shape}

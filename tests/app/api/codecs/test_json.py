@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from app.api.codecs import CODECS
 from app.api.codecs.json import MEMBERS, to_base64
 from app.errors import InvalidInput, InvalidVectors, MalformedBody
-from tests.app.api.codecs.conftest import JSON, decoded, matrices, refused, unhurried
+from tests.app.api.codecs.conftest import JSON, decoded, matrices, refused
 
 NAMES = st.text(st.characters(exclude_categories=["Cs"]), max_size=4)
 
@@ -26,7 +26,6 @@ def json_bytes(text):
 # Round trips
 
 
-@unhurried
 @given(x=matrices())
 def test_a_matrix_in_base64_comes_back_exactly(x):
     np.testing.assert_array_equal(decoded(JSON, orjson.dumps({"vectors": to_base64(x)})), x)
@@ -59,7 +58,6 @@ JSONS = st.recursive(
 )  # fmt: skip
 
 
-@unhurried
 @given(st.dictionaries(NAMES, JSONS, max_size=6))
 def test_any_json_is_read_as_it_is(fields):
     assert repr(CODECS[JSON].decode(orjson.dumps(fields), {})) == repr(fields)
@@ -176,7 +174,6 @@ def test_text_like_arrays_in_other_members_changes_nothing(text):
         assert decoded(JSON, body).tolist() == [[1, 2], [3, 4]]
 
 
-@unhurried
 @given(
     rows=st.lists(
         st.lists(
@@ -315,7 +312,6 @@ def test_what_is_wrong_elsewhere_is_not_laid_on_the_vectors(other, place):
     assert place in str(error)
 
 
-@unhurried
 @given(st.binary(max_size=60))
 def test_any_bytes_are_an_error_and_no_crash(body):
     for media_type in CODECS:

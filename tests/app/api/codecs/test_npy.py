@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from app.errors import InvalidVectors, MalformedBody
-from tests.app.api.codecs.conftest import NPY, decoded, npy_bytes, refused, unhurried
+from tests.app.api.codecs.conftest import NPY, decoded, npy_bytes, refused
 
 # Round trips
 
@@ -169,7 +169,6 @@ def test_npy_with_a_header_of_python_2_is_read_or_malformed():
         assert decoded(NPY, body).shape == (2, 2)
 
 
-@unhurried
 @given(st.binary(min_size=1, max_size=80))
 def test_npy_with_any_header_is_an_error_and_no_crash(header):
     body = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
