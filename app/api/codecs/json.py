@@ -75,7 +75,9 @@ def listed(array: simdjson.Array) -> Any:
     kinds = {*map(type, parts)}
     if simdjson.Object in kinds:
         return read_once(array)
-    return array.as_list() if simdjson.Array in kinds else parts
+    if simdjson.Array in kinds:
+        return [listed(part) if isinstance(part, simdjson.Array) else part for part in parts]
+    return parts
 
 
 def read_once(value: simdjson.Object | simdjson.Array) -> Any:

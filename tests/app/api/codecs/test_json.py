@@ -92,6 +92,7 @@ TWICE = {
     "in an array of tensors": '{"tensors": {"0.weight": {"base64": "", "shape": [0], "shape": [0]}}}',
     "in labels": '{"labels": {"a": "x", "b": "x", "a": "y"}}',
     "in an element": '{"a": [1, [2], {"b": [{"c": 1, "c": 1}]}]}',
+    "in an element of rows": '{"a": [[1], [[{"c": 1, "c": 1}]]]}',
     "escaped": '{"a": {"b": 1, "\\u0062": 2}}',
     "among many": '{"labels": {' + ", ".join(f'"id {number % 999}": "x"' for number in range(1000)) + "}}",
 }
