@@ -18,7 +18,7 @@ from models.heads import Head, LinearHead
 from models.measures import Estimate, one_minus_ratio, proportion, surprises
 
 SOFTENED = (1.0, 2.0)  # temperatures T that answers are compared at
-KEPT = 2**18  # answers of one candidate
+KEPT = 2**16  # answers of one candidate; what is made of several goes through them thousands of times
 
 
 class Objective(ABC):
