@@ -7,6 +7,7 @@ are translated with weights that the rows outside of it suggest.
 """
 
 from collections.abc import Callable, Sequence
+from functools import cache
 from typing import Any, ClassVar, Self
 
 import torch
@@ -20,6 +21,7 @@ POOL = 20
 STEPS = 10
 
 Loss = Callable[[Tensor], Tensor]  # answers (p, m, c) of p means -> (p, m)
+Additions = Callable[[tuple[int, ...]], Tensor]  # members in a bag, in order -> (p, m)
 
 
 class Ensemble(Method):
@@ -36,11 +38,10 @@ class Ensemble(Method):
     def chosen(cls, members: Sequence[Method], answers: Tensor, loss: Loss, folds: Folds) -> Self:
         """answers (p, m, c) of p members to the rows of every fold in turn, which `loss` takes too."""
         rows = torch.cat([folds.rows(fold) for fold in range(folds.count)])  # (m,)
-        weights = greedy(answers, loss, torch.ones(len(rows), dtype=torch.bool))
+        added = additions(answers, loss)
+        weights = greedy(added, torch.ones_like(rows, dtype=torch.bool))
         outside = [~folds.inside(fold)[rows] for fold in range(folds.count)]
-        trials = [
-            mean_of(members, greedy(answers, loss, others), folds, fold) for fold, others in enumerate(outside)
-        ]
+        trials = [mean_of(members, greedy(added, others), folds, fold) for fold, others in enumerate(outside)]
         heavy = weights.argsort(descending=True, stable=True)[: int((weights > 0).sum())].tolist()
         return cls([members[index] for index in heavy], weights[heavy].tolist(), trials)
 
@@ -76,14 +77,23 @@ class Ensemble(Method):
         return self
 
 
-def greedy(answers: Tensor, loss: Loss, rows: Tensor) -> Tensor:
-    """answers (p, m, c), rows (m,) that count -> weights (p,), which sum to 1."""
-    total, counts = torch.zeros_like(answers[0]), answers.new_zeros(len(answers))
-    for step in range(1, STEPS + 1):
-        best = loss((total + answers) / step)[:, rows].mean(1).argmin()
-        total = total + answers[best]
-        counts[best] += 1
-    return counts.double() / STEPS
+def additions(answers: Tensor, loss: Loss) -> Additions:
+    """answers (p, m, c): what each member loses (p, m) when it is added to a bag; folds have many in common."""
+
+    @cache
+    def added(bag: tuple[int, ...]) -> Tensor:
+        return loss((answers[list(bag)].sum(0) + answers) / (len(bag) + 1))
+
+    return added
+
+
+def greedy(added: Additions, rows: Tensor) -> Tensor:
+    """rows (m,) that count -> weights (p,) of the members, which sum to 1."""
+    bag: tuple[int, ...] = ()
+    for _ in range(STEPS):
+        best = int(added(bag)[:, rows].mean(1).argmin())
+        bag = (*sorted((*bag, best)),)
+    return torch.bincount(torch.tensor(bag), minlength=len(added(()))).double() / STEPS
 
 
 def mean_of(members: Sequence[Method], weights: Tensor, folds: Folds, fold: int) -> Trial:

@@ -5,7 +5,7 @@ import torch
 
 from models import objectives
 from models.affine import Affine
-from models.ensemble import POOL, STEPS, Ensemble, greedy
+from models.ensemble import POOL, STEPS, Ensemble, additions, greedy
 from models.errors import NotFitted
 from models.estimate import estimate
 from models.folds import Folds
@@ -39,7 +39,7 @@ def test_each_step_adds_what_leaves_the_least_loss(normal):
     for _ in range(STEPS):
         losses = [float((answers[[*bag, i]].mean(0) - native).square().sum()) for i in range(6)]
         bag.append(losses.index(min(losses)))
-    weights = greedy(answers, squared_to(native), torch.ones(40, dtype=torch.bool))
+    weights = greedy(additions(answers, squared_to(native)), torch.ones(40, dtype=torch.bool))
     assert weights.tolist() == pytest.approx([bag.count(i) / STEPS for i in range(6)])
     assert len(set(bag)) > 1
 
@@ -47,15 +47,16 @@ def test_each_step_adds_what_leaves_the_least_loss(normal):
 def test_errors_that_are_opposite_cancel(normal):
     native, error = normal(40, 3), normal(40, 3)
     answers = torch.stack([native + error, native - error, native + 2 * normal(40, 3)])
-    weights = greedy(answers, squared_to(native), torch.ones(40, dtype=torch.bool))
+    weights = greedy(additions(answers, squared_to(native)), torch.ones(40, dtype=torch.bool))
     assert weights.tolist() == [0.5, 0.5, 0.0]
 
 
 def test_rows_that_do_not_count_do_not_count(normal):
     native, rows = normal(40, 3), torch.arange(40) < 20
     answers = torch.stack([native + rows[:, None], native + 2.0 * ~rows[:, None]])  # right where the other is not
-    assert greedy(answers, squared_to(native), rows).tolist() == [0.0, 1.0]
-    assert greedy(answers, squared_to(native), ~rows).tolist() == [1.0, 0.0]
+    added = additions(answers, squared_to(native))
+    assert greedy(added, rows).tolist() == [0.0, 1.0]
+    assert greedy(added, ~rows).tolist() == [1.0, 0.0]
 
 
 def test_it_is_the_mean_of_maps_that_are_fitted_alone(noisy):
@@ -100,7 +101,9 @@ def test_a_fold_is_translated_by_what_was_fitted_and_weighed_without_it(shape, m
         inside = folds.inside(fold)[rows]
         lied = native + 100.0 * inside[:, None]  # whatever the fold's own rows say
         trial = Ensemble.chosen(MEMBERS, answers, squared_to(lied), folds).trial(folds, fold)
-        weights = greedy(answers[:, ~inside], squared_to(native[~inside]), torch.ones(int((~inside).sum())) > 0)
+        weights = greedy(
+            additions(answers[:, ~inside], squared_to(native[~inside])), torch.ones(int((~inside).sum())) > 0
+        )
         train, held = folds.train(fold), folds.rows(fold)
         alone = [
             type(m)(**m.parameters()).fit(pair.x[train], pair.y[train]).transform(pair.x[held]) for m in MEMBERS
