@@ -1,5 +1,6 @@
 """The scripts of examples/, run against a real server."""
 
+import os
 import re
 import subprocess
 import sys
@@ -16,9 +17,9 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 def run():
     """run(script): the finished process."""
     with running_server() as client:
-        url = str(client.http.base_url)
+        url, places = str(client.http.base_url), {**os.environ, "OMP_NUM_THREADS": "1"}  # the cores are shared
         yield lambda script: subprocess.run(
-            [sys.executable, EXAMPLES / script, url], capture_output=True, text=True, check=False
+            [sys.executable, EXAMPLES / script, url], env=places, capture_output=True, text=True, check=False
         )
 
 

