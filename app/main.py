@@ -6,13 +6,12 @@ from contextlib import asynccontextmanager
 from importlib.metadata import version
 from typing import TypedDict
 
-from fastapi import Depends, FastAPI
+from fastapi import FastAPI
 from fastapi_swagger import patch_fastapi
 
 from app.api import errors, openapi
 from app.api.gate import Gate
-from app.api.query import check_query
-from app.api.routers import PROBES, ROUTERS
+from app.api.routers import ROUTERS
 from app.keys import Key
 from app.service import Services
 from app.settings import Settings
@@ -50,10 +49,9 @@ def create_app(settings: Settings) -> FastAPI:
         swagger_ui_oauth2_redirect_url=None,
     )
     for router in ROUTERS:
-        app.include_router(router, dependencies=[Depends(check_query)])
-    app.include_router(PROBES)
+        app.include_router(router)
     app.add_middleware(Gate, settings=settings, keys=[Key.parse(text) for text in settings.keys])
-    errors.install(app, [*ROUTERS, PROBES])
+    errors.install(app, ROUTERS)
     openapi.install(app)
     patch_fastapi(app)
     return app

@@ -20,6 +20,7 @@ class Settings(BaseSettings):
     keys: Annotated[tuple[str, ...], NoDecode] = Field(
         (), description="comma-separated scope:sha256 of each key, as `anchorage key` prints; none: no keys"
     )
+    access_log: bool = Field(False, description="a line for every request, to the standard output")
     max_body_bytes: int = Field(64 * MIB, ge=1, description="larger request bodies get 413")
     max_rows: int = Field(100_000, ge=1, description="more vectors in one call get 413")
     max_dim: int = Field(8_192, ge=1, description="wider spaces get 422; an affine map is max_dim² x 4 bytes")

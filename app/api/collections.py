@@ -6,11 +6,12 @@ from fastapi import APIRouter, Depends, Response
 
 from app.api.bodies import Body, problems
 from app.api.deps import Cursor, IfMatch, Limit, NamePath, ServicesDep, tagged
+from app.api.query import StrictRoute
 from app.api.schemas.collections import CollectionIn, CollectionOut, CollectionPage
 from app.service import Services
 from app.store import Record
 
-router = APIRouter(prefix="/v1/collections", tags=["collections"])
+router = APIRouter(prefix="/v1/collections", tags=["collections"], route_class=StrictRoute)
 collection_body = Body(CollectionIn)
 
 

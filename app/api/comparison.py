@@ -6,10 +6,11 @@ from fastapi import APIRouter, Depends
 
 from app.api.bodies import Body, problems
 from app.api.deps import ServicesDep
+from app.api.query import StrictRoute
 from app.api.schemas.comparison import CompareIn, CompareOut
 from app.service.comparison import compare
 
-router = APIRouter(prefix="/v1", tags=["comparison"])
+router = APIRouter(prefix="/v1", tags=["comparison"], route_class=StrictRoute)
 compare_body = Body(CompareIn)
 
 

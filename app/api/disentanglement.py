@@ -6,10 +6,11 @@ from fastapi import APIRouter, Depends
 
 from app.api.bodies import Body, problems
 from app.api.deps import NamePath, ServicesDep
+from app.api.query import StrictRoute
 from app.api.schemas.spaces import DisentanglementOut, FactorsIn
 from app.service.disentanglement import disentangle
 
-router = APIRouter(prefix="/v1/spaces", tags=["comparison"])
+router = APIRouter(prefix="/v1/spaces", tags=["comparison"], route_class=StrictRoute)
 factors_body = Body(FactorsIn)
 
 

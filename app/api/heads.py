@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Response
 
 from app.api.bodies import ALL, Answers, Body, Reply, answers, problems
 from app.api.deps import Cursor, IfMatch, Limit, NamePath, ServicesDep, tagged
+from app.api.query import StrictRoute
 from app.api.schemas.base import DeletedOut
 from app.api.schemas.examples import EvaluateIn, EvaluationOut, FitIn
 from app.api.schemas.heads import HeadIn, HeadOut, HeadPage, StitchIn, StitchOut
@@ -14,7 +15,7 @@ from app.service.examples import examples
 from app.service.relative import RelativeSpec
 from app.store import Record
 
-router = APIRouter(prefix="/v1", tags=["heads"])
+router = APIRouter(prefix="/v1", tags=["heads"], route_class=StrictRoute)
 head_body, stitch_body = Body(HeadIn), Body(StitchIn, ALL)
 fit_body, evaluate_body = Body(FitIn), Body(EvaluateIn)
 

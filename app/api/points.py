@@ -9,6 +9,7 @@ from fastapi import APIRouter, Depends, Response
 from app.api.bodies import ALL, ARROW, JSON, Answers, Body, Reply, answers, problems
 from app.api.collections import out
 from app.api.deps import IfMatch, NamePath, ServicesDep, tagged
+from app.api.query import StrictRoute
 from app.api.schemas.points import (
     CountIn,
     CountOut,
@@ -25,7 +26,7 @@ from app.service import Services
 from app.service.live import Point
 from app.service.outputs import check_bytes
 
-router = APIRouter(prefix="/v1/collections/{collection}/points", tags=["collections"])
+router = APIRouter(prefix="/v1/collections/{collection}/points", tags=["collections"], route_class=StrictRoute)
 points_body, delete_body = Body(PointsIn, ALL), Body(DeleteIn)
 get_body, list_body, count_body = Body(GetIn), Body(ListIn), Body(CountIn)
 

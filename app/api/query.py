@@ -1,8 +1,9 @@
 """Query parameters: one that a route does not know is refused, as an unknown field of a body is."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Any
 
-from fastapi import Request
+from fastapi import Request, Response
 from fastapi.dependencies.models import Dependant
 from fastapi.routing import APIRoute
 
@@ -11,28 +12,26 @@ from app.api.codecs import reader
 from app.errors import InvalidInput
 
 
-async def check_query(request: Request) -> None:
-    """A dependency of every route but the probes. InvalidInput, UnsupportedMediaType."""
-    if not request.query_params:
-        return
-    known = known_to(request.scope["route"], request.headers.get("content-type"))
-    unknown = sorted(set(request.query_params) - known)
-    if unknown:
-        raise InvalidInput(
-            f"unknown query parameters {unknown}: with this body, if any, the route takes {sorted(known)}",
-            expected=sorted(known),
-            got=unknown,
-        )
+class StrictRoute(APIRoute):
+    """Of every router but the probes'. InvalidInput, UnsupportedMediaType."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle, beside_json, beside_binary = super().get_route_handler(), *known_to(self.dependant)
+
+        async def checked(request: Request) -> Response:
+            if request.query_params:
+                binary = beside_binary and reader(request.headers.get("content-type")).media_type != JSON
+                check_known([*request.query_params], beside_json | beside_binary if binary else beside_json)
+            return await handle(request)
+
+        return checked
 
 
-def known_to(route: APIRoute, content_type: str | None) -> set[str]:
-    """Its own, and the fields of its body where that is binary and cannot hold them."""
-    parts = list(every(route.dependant))
+def known_to(dependant: Dependant) -> tuple[set[str], set[str]]:
+    """Its own parameters, and the fields of its body, which one that is binary cannot hold."""
+    parts = list(every(dependant))
     known = {parameter.alias for part in parts for parameter in part.query_params}
-    bodies = [part.call for part in parts if isinstance(part.call, Body)]
-    if bodies and reader(content_type).media_type != JSON:
-        known |= {name for body in bodies for name in body.beside}
-    return known
+    return known, {name for part in parts if isinstance(part.call, Body) for name in part.call.beside}
 
 
 def every(dependant: Dependant) -> Iterator[Dependant]:
@@ -40,3 +39,12 @@ def every(dependant: Dependant) -> Iterator[Dependant]:
     yield dependant
     for part in dependant.dependencies:
         yield from every(part)
+
+
+def check_known(given: list[str], known: set[str]) -> None:
+    if unknown := sorted({*given} - known):
+        raise InvalidInput(
+            f"unknown query parameters {unknown}: with this body, if any, the route takes {sorted(known)}",
+            expected=sorted(known),
+            got=unknown,
+        )

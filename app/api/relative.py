@@ -6,10 +6,11 @@ from fastapi import APIRouter, Depends, Response
 
 from app.api.bodies import ALL, Answers, Body, Reply, answers, problems
 from app.api.deps import ServicesDep
+from app.api.query import StrictRoute
 from app.api.schemas.relative import RelativeIn, RelativeOut
 from app.service.relative import RelativeSpec
 
-router = APIRouter(prefix="/v1", tags=["heads"])
+router = APIRouter(prefix="/v1", tags=["heads"], route_class=StrictRoute)
 relative_body = Body(RelativeIn, ALL)
 
 

@@ -25,5 +25,5 @@ ROUTERS = (  # tried in this order: what is called most stands first
     comparison.router,
     disentanglement.router,
     info.router,
+    probes.router,
 )
-PROBES = probes.router

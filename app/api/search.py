@@ -9,13 +9,14 @@ from app.api.bodies import ALL, ARROW, JSON, Answers, Body, Reply, answers, prob
 from app.api.codecs.base import Fields
 from app.api.deps import NamePath, ServicesDep
 from app.api.points import fields_of
+from app.api.query import StrictRoute
 from app.api.schemas.search import ExplainOut, RerankIn, RerankOut, SearchIn, SearchOut
 from app.service import Services
 from app.service.outputs import check_bytes
 from app.service.routes import UNTRANSLATED
 from app.service.search import Hit
 
-router = APIRouter(prefix="/v1/collections/{collection}", tags=["collections"])
+router = APIRouter(prefix="/v1/collections/{collection}", tags=["collections"], route_class=StrictRoute)
 search_body, rerank_body = Body(SearchIn, ALL), Body(RerankIn)
 
 

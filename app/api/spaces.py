@@ -6,11 +6,12 @@ from fastapi import APIRouter, Depends, Query, Response
 
 from app.api.bodies import ALL, Answers, Body, Reply, answers, problems
 from app.api.deps import Cursor, IfMatch, Limit, NamePath, ServicesDep, tagged
+from app.api.query import StrictRoute
 from app.api.schemas.base import DeletedOut, IdsIn
 from app.api.schemas.spaces import AnchorsIn, AnchorsOut, AnchorsRemovedOut, SpaceIn, SpaceOut, SpacePage
 from app.service.spaces import Space
 
-router = APIRouter(prefix="/v1/spaces", tags=["spaces"])
+router = APIRouter(prefix="/v1/spaces", tags=["spaces"], route_class=StrictRoute)
 space_body, anchors_body, ids_body = Body(SpaceIn), Body(AnchorsIn, ALL), Body(IdsIn)
 
 

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Depends, Response
 
 from app.api.bodies import ALL, Answers, Body, Reply, answers, problems
 from app.api.deps import Cursor, IfMatch, Limit, NamePath, ServicesDep, tagged
+from app.api.query import StrictRoute
 from app.api.schemas.translators import (
     FitOut,
     FitsOut,
@@ -20,7 +21,7 @@ from app.service import Services
 from app.service.purposes import RECONSTRUCTION
 from app.store import Record
 
-router = APIRouter(prefix="/v1", tags=["translators"])
+router = APIRouter(prefix="/v1", tags=["translators"], route_class=StrictRoute)
 translator_body, translate_body = Body(TranslatorIn), Body(TranslateIn, ALL)
 
 

@@ -22,7 +22,7 @@ def check_size(shape: tuple[int, ...], limit: int) -> None:
 
 def check_bytes(points: Iterable[Point], parts: Sequence[str], limit: int) -> None:
     """Of points with these parts, before they are encoded. OverLimit."""
-    size = sum(memoryview(getattr(point, part)).nbytes for point in points for part in parts)
+    size = sum(memoryview(getattr(point, part)).nbytes for point in points for part in parts) if parts else 0
     if size > limit:
         raise OverLimit(
             f"one answer has at most {limit} bytes of {', '.join(parts)}, this one would have {size}: "

@@ -157,9 +157,12 @@ def check_threshold(query: Query, scale: Scale) -> None:
 def judged(row: Sequence[tuple[Point, float]], query: Query, scale: Scale) -> list[Hit]:
     """The hits of one query that reach its threshold."""
     hits = [Hit(point, score) for point, score in row]
+    calibrate = scale.calibrate if query.calibrated else None
+    if calibrate is None and query.threshold is None:
+        return hits
     held = [hit.score for hit in hits]
-    if query.calibrated and scale.calibrate:
-        held = list(scale.calibrate(torch.from_numpy(np.array(held, np.float32))).numpy())
+    if calibrate:
+        held = list(calibrate(torch.from_numpy(np.array(held, np.float32))).numpy())
         hits = [hit._replace(calibrated_score=value) for hit, value in zip(hits, held, strict=True)]
     if query.threshold is None:
         return hits

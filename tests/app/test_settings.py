@@ -21,6 +21,7 @@ CHOSEN = {
     "host": ("::1", "::1"),
     "port": ("0", 0),
     "keys": (",".join(KEYS), KEYS),
+    "access_log": ("true", True),
     "max_body_bytes": ("1000", 1000),
     "max_rows": ("17", 17),
     "max_dim": ("4", 4),
