@@ -94,22 +94,17 @@ class Body(Generic[Model]):
         ]
 
 
-class Answers:
-    """A dependency that writes fields in what the client accepts among `media_types`."""
+def reply_to(request: Request, media_types: tuple[str, ...]) -> Reply:
+    """What writes fields in the one of `media_types` that the client likes best. NotAcceptable."""
+    codec = writer(request.headers.get("accept"), media_types)
 
-    def __init__(self, *media_types: str) -> None:
-        self.media_types = list(media_types)
+    def reply(fields: Fields, base64: bool = False) -> Response:
+        if base64 and codec.media_type == JSON:
+            fields = {**fields, "vectors": to_base64(fields["vectors"])}
+        body, headers = codec.encode(fields)
+        return Response(body, media_type=codec.media_type, headers=headers)
 
-    async def __call__(self, request: Request) -> Reply:  # async, or it would cost a thread
-        codec = writer(request.headers.get("accept"), self.media_types)
-
-        def reply(fields: Fields, base64: bool = False) -> Response:
-            if base64 and codec.media_type == JSON:
-                fields = {**fields, "vectors": to_base64(fields["vectors"])}
-            body, headers = codec.encode(fields)
-            return Response(body, media_type=codec.media_type, headers=headers)
-
-        return reply
+    return reply
 
 
 SCHEMAS = "#/components/schemas/{model}"

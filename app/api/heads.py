@@ -2,10 +2,10 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Request, Response
 
-from app.api.bodies import ALL, Answers, Body, Reply, answers, problems
-from app.api.deps import Cursor, IfMatch, Limit, NamePath, ServicesDep, tagged
+from app.api.bodies import ALL, Body, answers, problems
+from app.api.deps import Cursor, IfMatch, Limit, NamePath, ServicesDep, served, tagged
 from app.api.query import StrictRoute
 from app.api.schemas.base import DeletedOut
 from app.api.schemas.examples import EvaluateIn, EvaluationOut, FitIn
@@ -109,10 +109,10 @@ def evaluate_head(
 )
 def stitch(
     body: Annotated[StitchIn, Depends(stitch_body)],
-    services: ServicesDep,
-    reply: Annotated[Reply, Depends(Answers(*ALL))],
+    request: Request,
 ) -> Response:
     """Run a head on the vectors of any space that reaches its own."""
+    services, reply = served(request, *ALL)
     done = services.stitching.stitch(body.source, body.head, body.vectors, body.translator)
     top = {"top": done.top(body.top_k)} if body.top_k else {}
     return reply({**done.answers, **top, **done.named})

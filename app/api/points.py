@@ -4,11 +4,11 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Annotated, Any
 
 import orjson
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Request, Response
 
-from app.api.bodies import ALL, ARROW, JSON, Answers, Body, Reply, answers, problems
+from app.api.bodies import ALL, ARROW, JSON, Body, answers, problems
 from app.api.collections import out
-from app.api.deps import IfMatch, NamePath, ServicesDep, tagged
+from app.api.deps import IfMatch, NamePath, ServicesDep, served, tagged
 from app.api.query import StrictRoute
 from app.api.schemas.points import (
     CountIn,
@@ -72,10 +72,10 @@ def delete_points(
 def get_points(
     collection: NamePath,
     body: Annotated[GetIn, Depends(get_body)],
-    services: ServicesDep,
-    reply: Annotated[Reply, Depends(Answers(JSON, ARROW))],
+    request: Request,
 ) -> Response:
     """Stored points by id."""
+    services, reply = served(request, JSON, ARROW)
     points = services.collections.points(collection, body.ids)
     missing = sorted({*body.ids} - {point.id for point in points})
     return reply({"points": carried(points, body.with_, services), "missing": missing})
@@ -90,10 +90,10 @@ def get_points(
 def list_points(
     collection: NamePath,
     body: Annotated[ListIn, Depends(list_body)],
-    services: ServicesDep,
-    reply: Annotated[Reply, Depends(Answers(JSON, ARROW))],
+    request: Request,
 ) -> Response:
     """Points by id, all or those that match a filter, a page at a time."""
+    services, reply = served(request, JSON, ARROW)
     points, following = services.collections.page_points(collection, body.cursor, body.limit, body.filter.clause())
     return reply({"points": carried(points, body.with_, services), "cursor": following})
 

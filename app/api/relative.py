@@ -2,10 +2,10 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Request, Response
 
-from app.api.bodies import ALL, Answers, Body, Reply, answers, problems
-from app.api.deps import ServicesDep
+from app.api.bodies import ALL, Body, answers, problems
+from app.api.deps import served
 from app.api.query import StrictRoute
 from app.api.schemas.relative import RelativeIn, RelativeOut
 from app.service.relative import RelativeSpec
@@ -22,10 +22,10 @@ relative_body = Body(RelativeIn, ALL)
 )
 def relative(
     body: Annotated[RelativeIn, Depends(relative_body)],
-    services: ServicesDep,
-    reply: Annotated[Reply, Depends(Answers(*ALL))],
+    request: Request,
 ) -> Response:
     """Describe vectors by how alike they are to anchors: a language that spaces share."""
+    services, reply = served(request, *ALL)
     anchors = services.codes.chosen(body.space, body.choice())
     codes = services.codes.of(body.space, body.vectors, RelativeSpec(anchors, body.parameters()))
     fields = {"vectors": codes.numpy(), "space": body.space, "anchors": anchors}

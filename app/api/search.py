@@ -3,11 +3,11 @@
 from collections.abc import Sequence
 from typing import Annotated, Any
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Request, Response
 
-from app.api.bodies import ALL, ARROW, JSON, Answers, Body, Reply, answers, problems
+from app.api.bodies import ALL, ARROW, JSON, Body, answers, problems
 from app.api.codecs.base import Fields
-from app.api.deps import NamePath, ServicesDep
+from app.api.deps import NamePath, served
 from app.api.points import fields_of
 from app.api.query import StrictRoute
 from app.api.schemas.search import ExplainOut, RerankIn, RerankOut, SearchIn, SearchOut
@@ -29,10 +29,10 @@ search_body, rerank_body = Body(SearchIn, ALL), Body(RerankIn)
 def search(
     collection: NamePath,
     body: Annotated[SearchIn, Depends(search_body)],
-    services: ServicesDep,
-    reply: Annotated[Reply, Depends(Answers(JSON, ARROW))],
+    request: Request,
 ) -> Response:
     """The nearest points to each query; queries of another space are translated first."""
+    services, reply = served(request, JSON, ARROW)
     found = services.search.search(collection, body.query())
     translation = found.translation
     fields: Fields = {"results": carrying(found.hits, body.with_, services), "score": found.scale.name}
@@ -53,13 +53,13 @@ def search(
 def rerank(
     collection: NamePath,
     body: Annotated[RerankIn, Depends(rerank_body)],
-    services: ServicesDep,
-    reply: Annotated[Reply, Depends(Answers(JSON, ARROW))],
+    request: Request,
 ) -> Response:
     """Order points that a search found by native vectors of their items, which the caller has embedded anew.
 
     Each query is compared with every candidate by the collection's metric, in their own space.
     """
+    services, reply = served(request, JSON, ARROW)
     candidates = body.candidates
     found = services.search.rerank(
         collection, body.vectors, body.space, candidates.ids, candidates.vectors, body.k

@@ -2,10 +2,10 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Query, Response
+from fastapi import APIRouter, Depends, Query, Request, Response
 
-from app.api.bodies import ALL, Answers, Body, Reply, answers, problems
-from app.api.deps import Cursor, IfMatch, Limit, NamePath, ServicesDep, tagged
+from app.api.bodies import ALL, Body, answers, problems
+from app.api.deps import Cursor, IfMatch, Limit, NamePath, ServicesDep, served, tagged
 from app.api.query import StrictRoute
 from app.api.schemas.base import DeletedOut, IdsIn
 from app.api.schemas.spaces import AnchorsIn, AnchorsOut, AnchorsRemovedOut, SpaceIn, SpaceOut, SpacePage
@@ -73,13 +73,13 @@ def put_anchors(
 )
 def get_anchors(
     space: NamePath,
-    services: ServicesDep,
-    reply: Annotated[Reply, Depends(Answers(*ALL))],
+    request: Request,
     ids: Annotated[list[str] | None, Query(alias="id", description="only these, in this order")] = None,
     cursor: Cursor = "",
     limit: Annotated[int, Query(ge=1, le=100_000, description="anchors on a page")] = 1000,
 ) -> Response:
     """Anchors by id, in pages; as an Arrow stream or .npy with a large limit, the whole set."""
+    services, reply = served(request, *ALL)
     if ids:
         anchors, following = services.spaces.anchors_with(space, ids), None
     else:

@@ -2,10 +2,10 @@
 
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, Response
+from fastapi import APIRouter, Depends, Request, Response
 
-from app.api.bodies import ALL, Answers, Body, Reply, answers, problems
-from app.api.deps import Cursor, IfMatch, Limit, NamePath, ServicesDep, tagged
+from app.api.bodies import ALL, Body, answers, problems
+from app.api.deps import Cursor, IfMatch, Limit, NamePath, ServicesDep, served, tagged
 from app.api.query import StrictRoute
 from app.api.schemas.translators import (
     FitOut,
@@ -81,10 +81,10 @@ def delete_translator(translator: NamePath, services: ServicesDep, if_match: IfM
 )
 def translate(
     body: Annotated[TranslateIn, Depends(translate_body)],
-    services: ServicesDep,
-    reply: Annotated[Reply, Depends(Answers(*ALL))],
+    request: Request,
 ) -> Response:
     """Carry vectors from one space to another. The first use of a pair of spaces fits its translator."""
+    services, reply = served(request, *ALL)
     translators = services.translators
     ends = body.source or "", body.target or ""
     named = body.translator

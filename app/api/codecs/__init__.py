@@ -5,6 +5,7 @@ In JSON everything is a member of one object. A binary body holds the columns `i
 """
 
 from collections.abc import Mapping
+from functools import lru_cache
 
 from app.api.codecs.arrow import ArrowCodec
 from app.api.codecs.base import Codec
@@ -27,12 +28,14 @@ def reader(content_type: str | None) -> Codec:
     return CODECS[media_type]
 
 
-def writer(accept: str | None, offered: list[str]) -> Codec:
+@lru_cache(maxsize=64)
+def writer(accept: str | None, offered: tuple[str, ...]) -> Codec:
     """The codec that the client likes best among `offered`, the first of equals; NotAcceptable."""
     weights = dict(weighted(part) for part in (accept or "*/*").split(","))
     best = max(offered, key=lambda media_type: weight_of(media_type, weights))
     if not weight_of(best, weights):
-        raise NotAcceptable(f"Accept must allow one of {offered}, got {accept!r}", expected=offered, got=accept)
+        known = list(offered)
+        raise NotAcceptable(f"Accept must allow one of {known}, got {accept!r}", expected=known, got=accept)
     return CODECS[best]
 
 

@@ -117,7 +117,7 @@ def test_another_content_type_is_not_supported(content_type):
     ],
 )
 def test_accept_chooses_the_writer(accept, media_type):
-    assert writer(accept, list(CODECS)).media_type == media_type
+    assert writer(accept, (*CODECS,)).media_type == media_type
 
 
 @pytest.mark.parametrize(
@@ -125,10 +125,10 @@ def test_accept_chooses_the_writer(accept, media_type):
 )
 def test_an_accept_that_nothing_meets_is_refused(accept):
     with pytest.raises(NotAcceptable) as caught:
-        writer(accept, list(CODECS))
+        writer(accept, (*CODECS,))
     assert caught.value.facts["expected"] == list(CODECS)
 
 
 def test_only_what_is_offered_is_written():
     with pytest.raises(NotAcceptable):
-        writer(NPY, [JSON, ARROW])
+        writer(NPY, (JSON, ARROW))
