@@ -50,7 +50,7 @@ class Judgement:
 
 def trials_aside(galleries: list[Gallery], translate: Map, sample: Tensor) -> list[Trial]:
     """Of one map in all galleries; `sample` (t, d2) are translations of anchors that it was fitted on."""
-    return [Trial(translate(x), y, mean, sample) for x, y, mean in galleries]
+    return [Trial(translate(x), y, mean, lambda: sample) for x, y, mean in galleries]
 
 
 def outcomes_aside(trials: list[Trial], score: Fitted) -> Outcomes:

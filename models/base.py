@@ -1,8 +1,9 @@
 """What a translation method is: `__init__` stores, `fit` learns, `transform` applies."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, ClassVar, Self
 
 from torch import Tensor
@@ -63,9 +64,14 @@ class Trial:
     predicted: Tensor  # (g, k) of the held-out rows
     y: Tensor  # (g, k) their counterparts
     mean: Tensor  # (k,) of the target anchors it was fitted on
-    sample: Tensor  # (t, k) translations of anchors it was fitted on
+    translated: Callable[[], Tensor]  # see `sample`, which only what corrects hubs asks for
     moments: Moments | None = None  # of linear methods
     solution: Solution | None = None
+
+    @cached_property
+    def sample(self) -> Tensor:
+        """(t, k) translations of anchors that the map was fitted on."""
+        return self.translated()
 
     @property
     def codes(self) -> Tensor | None:
@@ -122,16 +128,15 @@ class Method(ABC):
         train, rows = folds.train(fold), folds.rows(fold)
         if len(train) < LEAST_ANCHORS:  # two or three anchors in two folds
             mean = y[train].mean(0)
-            return Trial(mean.expand(len(rows), -1), y[rows], mean, mean.expand(len(train), -1))
-        self.fit(x[train], y[train])
-        sample = self.transform(x[folds.sample(fold)])
-        return Trial(self.transform(x[rows]), y[rows], y[train].mean(0), sample)
+            return Trial(mean.expand(len(rows), -1), y[rows], mean, lambda: mean.expand(len(train), -1))
+        translate = self.fit(x[train], y[train]).map_
+        return Trial(translate(x[rows]), y[rows], y[train].mean(0), lambda: translate(x[folds.sample(fold)]))
 
     def settle(self, folds: Folds) -> Trial:
         """Fitted on all anchors, which `map_` then is; the trial's rows are the anchors themselves."""
         self.fit(folds.x, folds.y)
         sample = self.transform(folds.x[folds.sample()])
-        return Trial(sample, folds.y[folds.sample()], folds.y.mean(0), sample)
+        return Trial(sample, folds.y[folds.sample()], folds.y.mean(0), lambda: sample)
 
 
 class LinearMethod(Method):
@@ -177,10 +182,11 @@ class LinearMethod(Method):
 
 def applied(solution: Solution, moments: Moments, x: Tensor, y: Tensor, sample: Tensor) -> Trial:
     """To rows x and sample of the source."""
-    predicted, sample = (
-        (rows - moments.mean_x) @ solution.source @ solution.back + moments.mean_y for rows in (x, sample)
-    )
-    return Trial(predicted, y, moments.mean_y, sample, moments, solution)
+
+    def translate(rows: Tensor) -> Tensor:
+        return (rows - moments.mean_x) @ solution.source @ solution.back + moments.mean_y
+
+    return Trial(translate(x), y, moments.mean_y, lambda: translate(sample), moments, solution)
 
 
 def check_pairs(x: Tensor, y: Tensor, least: int = LEAST_ANCHORS) -> tuple[Tensor, Tensor]:

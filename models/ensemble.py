@@ -65,7 +65,7 @@ class Ensemble(Method):
             member.settle(folds)
         rows = folds.sample()
         sample = self._joined().transform(folds.x[rows])
-        return Trial(sample, folds.y[rows], folds.y.mean(0), sample)
+        return Trial(sample, folds.y[rows], folds.y.mean(0), lambda: sample)
 
     def trial(self, folds: Folds, fold: int) -> Trial:  # noqa: ARG002  they are those of the folds it was chosen by
         return self.trials[fold]
@@ -101,10 +101,13 @@ def mean_of(members: Sequence[Method], weights: Tensor, folds: Folds, fold: int)
     heavy = weights.nonzero()[:, 0].tolist()
     shares: list[float] = weights[heavy].tolist()
     trials = [members[index].trial(folds, fold) for index in heavy]
-    predicted, sample = (
-        mean(shares, [folds.full(getattr(trial, name)) for trial in trials]) for name in ("predicted", "sample")
+    predicted = mean(shares, [folds.full(trial.predicted) for trial in trials])
+    return Trial(
+        predicted,
+        folds.full(trials[0].y),
+        folds.y[folds.train(fold)].mean(0),
+        lambda: mean(shares, [folds.full(trial.sample) for trial in trials]),
     )
-    return Trial(predicted, folds.full(trials[0].y), folds.y[folds.train(fold)].mean(0), sample)
 
 
 def mean(weights: Sequence[float], parts: Sequence[Tensor]) -> Tensor:

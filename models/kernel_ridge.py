@@ -103,8 +103,12 @@ class KernelRidge(Method):
         check_few(len(folds.x))
         x, y, precision = folds.span_x[0], folds.span_y[0], folds.precision
         fitted = self.solved(x[train], y[train])
-        predicted, sample = (fitted(x[some]).to(precision) for some in (rows, folds.sample(fold)))
-        return Trial(predicted, y[rows].to(precision), y[train].mean(0).to(precision), sample)
+        return Trial(
+            fitted(x[rows].to(precision)),
+            y[rows].to(precision),
+            y[train].mean(0).to(precision),
+            lambda: fitted(x[folds.sample(fold)].to(precision)),
+        )
 
 
 def gaussian(x: Tensor, anchors: Tensor) -> Tensor:

@@ -92,8 +92,9 @@ def similarities(trial: Trial, scores: Sequence[Score]) -> Tensor:
     """(s, g, g), held-out rows by counterparts; scores of the same directions share their products."""
     found: dict[tuple[str, float], tuple[Tensor, Tensor]] = {}
     for codes in dict.fromkeys(score.codes for score in scores):
-        powers = sorted({score.power for score in scores if score.codes == codes})
-        parts = zip(*compared(trial, codes, powers), strict=True)
+        alike = [score for score in scores if score.codes == codes]
+        powers, csls = sorted({score.power for score in alike}), any(score.csls for score in alike)
+        parts = zip(*compared(trial, codes, powers, csls), strict=True)
         found.update({(codes, power): part for power, part in zip(powers, parts, strict=True)})
     result = []
     for score in scores:
@@ -102,16 +103,16 @@ def similarities(trial: Trial, scores: Sequence[Score]) -> Tensor:
     return torch.stack(result)
 
 
-def compared(trial: Trial, codes: str, powers: list[float]) -> tuple[Tensor, Tensor]:
-    """Cosines (p, g, g) and hubness (p, g) in the same directions, weighted by p powers of their strength.
+def compared(trial: Trial, codes: str, powers: list[float], csls: bool) -> tuple[Tensor, Tensor]:
+    """Cosines (p, g, g) in the same directions, weighted by p powers of their strength; for CSLS their hubness
+    (p, g), else zeros.
 
     Both sides' weights are given to the stored rows, which are few; lengths follow from squares.
     """
     score = Score(codes)
     origin, directions = score.origin(trial), score.directions(trial)
-    queries, stored, sample = (
-        unit(projected(rows - origin, directions)) for rows in (trial.predicted, trial.y, trial.sample)
-    )
+    rows = [trial.predicted, trial.y, trial.sample if csls else trial.y[:0]]
+    queries, stored, sample = (unit(projected(part - origin, directions)) for part in rows)
     if codes != canonical.__name__ or trial.strength is None:
         alike = queries @ stored.mT, hubness(stored @ sample.mT)
         return alike[0].expand(len(powers), -1, -1), alike[1].expand(len(powers), -1)
@@ -128,8 +129,9 @@ def lengths(codes: Tensor, squares: Tensor) -> Tensor:
 
 
 def hubness(cosines: Tensor) -> Tensor:
-    """Of stored rows to a sample (..., n, t) -> (..., n) mean cosine to the NEIGHBOURS nearest."""
-    return cosines.topk(min(NEIGHBOURS, cosines.shape[-1]), -1).values.mean(-1)
+    """Of stored rows to a sample (..., n, t) -> (..., n) mean cosine to the NEIGHBOURS nearest, 0 without any."""
+    nearest = cosines.topk(min(NEIGHBOURS, cosines.shape[-1]), -1).values
+    return nearest.sum(-1) / max(1, nearest.shape[-1])
 
 
 def scores_for(trial: Trial) -> list[Score]:

@@ -82,14 +82,14 @@ def test_reconstruction_is_the_squared_error_in_units_of_the_targets_variance(sh
 def test_the_reconstruction_loss_of_the_target_mean_is_one(normal):
     folds = Folds(normal(40, 3), normal(40, 3), 0)
     mean = folds.y.mean(0)
-    trial = Trial(mean.expand_as(folds.y), folds.y, mean, mean.expand_as(folds.y))
+    trial = Trial(mean.expand_as(folds.y), folds.y, mean, lambda: mean.expand_as(folds.y))
     assert float(Reconstruction().of(trial, torch.zeros(1, 40, 40), folds).mean()) == pytest.approx(1)
 
 
 def test_without_variance_the_squared_error_is_bare(normal):
     still = torch.full((10, 3), 0.5, dtype=torch.float64)
     folds, predicted = Folds(normal(10, 3), still, 0), still + 2
-    trial = Trial(predicted, still, still[0], predicted)
+    trial = Trial(predicted, still, still[0], lambda: predicted)
     assert Reconstruction().of(trial, torch.zeros(1, 10, 10), folds)[0, :, 0].tolist() == [12.0] * 10
 
 
@@ -203,7 +203,7 @@ def test_retrieval_has_a_loss_for_every_score(tried):
 def test_retrieval_depends_on_them_alone(tried):
     folds, trial, similarity, _ = tried(60, 8, 8)
     assert Retrieval.by_score
-    elsewhere = Trial(trial.predicted.flip(0), trial.y, trial.mean, trial.sample)
+    elsewhere = Trial(trial.predicted.flip(0), trial.y, trial.mean, trial.translated)
     assert torch.equal(Retrieval().of(trial, similarity, folds), Retrieval().of(elsewhere, similarity, folds))
 
 

@@ -199,8 +199,8 @@ def scored(x, y, score):
 @pytest.mark.parametrize("score", [score for score in ALL if score.codes != "plain"], ids=lambda score: score.name)
 def test_scores_do_not_see_where_a_space_lies_nor_its_unit(score, normal):
     method, _, trial, x, y = settled(normal, 60, 8, 8)
-    moved = [3 * v - 7 for v in (trial.predicted, trial.y, trial.mean, trial.sample)]
-    there = Trial(*moved, Moments.of(trial.predicted, 3 * trial.y - 7), trial.solution)
+    *moved, sample = (3 * v - 7 for v in (trial.predicted, trial.y, trial.mean, trial.sample))
+    there = Trial(*moved, lambda: sample, Moments.of(trial.predicted, 3 * trial.y - 7), trial.solution)
     before = alone(score).fit(trial)(method.transform(x), y)
     torch.testing.assert_close(alone(score).fit(there)(3 * method.transform(x) - 7, 3 * y - 7), before)
 
