@@ -75,10 +75,11 @@ class Blend:
 
     def fit(self, trial: Trial, basis: Tensor | None = None) -> "Fitted":
         """To a map that was fitted on all anchors; `basis` (d2, k) leads back from the trial's coordinates."""
+        places = {codes: placed(codes, trial, basis) for codes in {score.codes for score in self.scores}}
         parts: dict[tuple[str, float], Part] = {}
         for score, weight in zip(self.scores, self.weights, strict=True):
             key = score.codes, score.power
-            part = parts.get(key) or Part(*placed(score, trial, basis), 0.0, 0.0)
+            part = parts.get(key) or Part(*places[score.codes], 0.0, 0.0, score.strength(trial))
             cosine, hubs = (2 * weight, weight) if score.csls else (weight, 0.0)
             parts[key] = part._replace(cosine=part.cosine + cosine, hubs=part.hubs + hubs)
         sample = trial.sample if basis is None else trial.sample @ basis.T
@@ -86,25 +87,24 @@ class Blend:
 
 
 class Part(NamedTuple):
-    """Directions that are compared in, with the weights of their cosines and of what is subtracted for hubs."""
+    """Directions that are compared in, with the weights of their cosines and of what is subtracted for hubs.
+
+    Those that differ in the strength of their directions alone have the very same m and B, and share products.
+    """
 
     mean: Tensor  # m (d2,)
-    projection: Tensor | None  # B (d2, r); None for I
+    directions: Tensor | None  # D (d2, r); None for I
     cosine: float  # α
     hubs: float  # β
+    strength: Tensor | None = None  # (r,) of each direction: B = D diag(strength); None for ones
 
-    def projected(self, y: Tensor) -> Tensor:
-        """y (n, d2), translated or stored -> codes (n, r)."""
-        return projected(y - self.mean, self.projection)
+    def weighted(self, codes: Tensor) -> Tensor:
+        """(n, r)"""
+        return codes if self.strength is None else codes * self.strength
 
-    def asked(self, translated: Tensor) -> Tensor:
-        """(n, d2) -> codes (n, r) of length α, whose products with unit codes are α times the cosines."""
-        return self.cosine * unit(self.projected(translated))
-
-    def fold(self, translated: Tensor) -> Tensor:
-        """(n, d2) -> q' (n, d2), whose products with y - m are the cosines times α ‖c‖."""
-        codes = self.asked(translated)
-        return codes if self.projection is None else codes @ self.projection.T
+    @property
+    def place(self) -> tuple[int, int]:
+        return id(self.mean), id(self.directions)
 
 
 @dataclass(frozen=True)
@@ -119,20 +119,37 @@ class Fitted:
         """(K, d2)"""
         return torch.stack([part.mean for part in self.parts])
 
+    def codes(self, y: Tensor) -> list[Tensor]:
+        """y (n, d2), translated or stored -> (n, r) of each part."""
+        first = {part.place: part for part in reversed(self.parts)}
+        shared = {place: projected(y - part.mean, part.directions) for place, part in first.items()}
+        return [part.weighted(shared[part.place]) for part in self.parts]
+
+    def asked(self, translated: Tensor) -> list[Tensor]:
+        """(n, d2) -> codes (n, r) of each part, whose products with unit codes are α times the cosines."""
+        return [part.cosine * unit(codes) for part, codes in zip(self.parts, self.codes(translated), strict=True)]
+
     def fold(self, translated: Tensor) -> Tensor:
-        """(n, d2) -> (n, K, d2)"""
-        return torch.stack([part.fold(translated) for part in self.parts], 1)
+        """(n, d2) -> q' (n, K, d2), whose products with y - m are the cosines times α ‖c‖."""
+        codes = [part.weighted(codes) for part, codes in zip(self.parts, self.asked(translated), strict=True)]
+        places = [part.place for part in self.parts]
+        folded = translated.new_empty(len(translated), len(codes), translated.shape[1])
+        for part in {part.place: part for part in self.parts}.values():
+            alike = [number for number, place in enumerate(places) if place == part.place]
+            together = torch.stack([codes[number] for number in alike], 1)  # (n, those alike, r)
+            folded[:, alike] = together if part.directions is None else together @ part.directions.T
+        return folded
 
     def scalars(self, y: Tensor) -> tuple[Tensor, Tensor]:
         """y (n, d2) stored -> 1 / ‖c_k‖ (n, K) and Σ_k β_k r(c_k) (n,)."""
-        codes = [part.projected(y) for part in self.parts]
+        codes = self.codes(y)
         lengths = torch.stack([code.norm(dim=1) for code in codes], 1)
         return 1 / lengths.clamp_min(SMALLEST), self._hubness([unit(code) for code in codes])
 
     def __call__(self, translated: Tensor, y: Tensor) -> Tensor:
         """(n, d2), (m, d2) -> (n, m), larger is nearer."""
-        stored = [unit(part.projected(y)) for part in self.parts]
-        cosines = [part.asked(translated) @ codes.T for part, codes in zip(self.parts, stored, strict=True)]
+        stored = [unit(codes) for codes in self.codes(y)]
+        cosines = [asked @ codes.T for asked, codes in zip(self.asked(translated), stored, strict=True)]
         return torch.stack(cosines).sum(0) - self._hubness(stored)
 
     def _hubness(self, codes: Sequence[Tensor]) -> Tensor:
@@ -146,26 +163,35 @@ class Fitted:
     @cached_property
     def _samples(self) -> list[Tensor | None]:
         """Unit codes (t, r) of the sample, where a part corrects hubs."""
-        return [
-            unit(part.projected(self.sample)) if part.hubs and self.sample is not None else None
-            for part in self.parts
-        ]
+        if self.sample is None:
+            return [None] * len(self.parts)
+        codes = zip(self.parts, self.codes(self.sample), strict=True)
+        return [unit(of_part) if part.hubs else None for part, of_part in codes]
 
     def tensors(self) -> dict[str, Tensor]:
         """By name, single precision: what is stored."""
         weights = torch.tensor([[part.cosine, part.hubs] for part in self.parts])
-        named: dict[str, Tensor | None] = {"weights": weights, "sample": self.sample}
+        places = [part.place for part in self.parts]
+        first = [places.index(place) for place in places]
+        named: dict[str, Tensor | None] = {"weights": weights, "alike": torch.tensor(first), "sample": self.sample}
         for number, part in enumerate(self.parts):
-            named |= {f"{number}.mean": part.mean, f"{number}.projection": part.projection}
+            named[f"{number}.strength"] = part.strength
+            if first[number] == number:
+                named |= {f"{number}.mean": part.mean, f"{number}.projection": part.directions}
         return {name: tensor.float().contiguous() for name, tensor in named.items() if tensor is not None}
 
     @classmethod
     def of_tensors(cls, tensors: Mapping[str, Tensor]) -> Self:
         if "weights" not in tensors:
             return cls.of_one(tensors["mean"], tensors.get("projection"), tensors.get("sample"))
+        weights: list[list[float]] = tensors["weights"].tolist()
+        alike = (
+            tensors["alike"].int().tolist() if "alike" in tensors else range(len(weights))
+        )  # once all were apart
+        places = [(tensors[f"{first}.mean"], tensors.get(f"{first}.projection")) for first in alike]
         parts = [
-            Part(tensors[f"{number}.mean"], tensors.get(f"{number}.projection"), *weights)
-            for number, weights in enumerate(tensors["weights"].tolist())
+            Part(*place, cosine, hubs, tensors.get(f"{number}.strength"))
+            for number, (place, (cosine, hubs)) in enumerate(zip(places, weights, strict=True))
         ]
         return cls(tuple(parts), tensors.get("sample"))
 
@@ -178,9 +204,10 @@ class Fitted:
         return cls((Part(mean, projection, *weights),), None if codes is None else mean + codes)
 
 
-def placed(score: Score, trial: Trial, basis: Tensor | None) -> tuple[Tensor, Tensor | None]:
-    """m (d2,) and B (d2, r) in full coordinates."""
-    mean, projection = score.origin(trial), score.directions(trial)
+def placed(codes: str, trial: Trial, basis: Tensor | None) -> tuple[Tensor, Tensor | None]:
+    """m (d2,) and D (d2, r) in full coordinates."""
+    score = Score(codes)
+    mean, directions = score.origin(trial), score.directions(trial)
     if basis is None:
-        return mean, projection
-    return basis @ mean, None if projection is None else basis @ projection
+        return mean, directions
+    return basis @ mean, None if directions is None else basis @ directions

@@ -73,11 +73,12 @@ class Score:
         return f"{self.codes}{weight} {'csls' if self.csls else 'cosine'}"
 
     def directions(self, trial: Trial) -> Tensor | None:
-        """B, (k, r); None for I."""
-        directions = CODES[self.codes](trial)
-        if directions is None or not self.power or trial.strength is None:
-            return directions
-        return directions * trial.strength**self.power
+        """D, (k, r); None for I."""
+        return CODES[self.codes](trial)
+
+    def strength(self, trial: Trial) -> Tensor | None:
+        """Of each direction, (r,): B = D diag(strength). None for ones."""
+        return trial.strength**self.power if self.power and trial.strength is not None else None
 
     def origin(self, trial: Trial) -> Tensor:
         """m, (k,)"""
@@ -86,6 +87,12 @@ class Score:
 
 def projected(centred: Tensor, projection: Tensor | None) -> Tensor:
     return centred if projection is None else centred @ projection
+
+
+def coded(rows: Tensor, score: Score, trial: Trial) -> Tensor:
+    """(n, k) -> codes (n, r)"""
+    codes, strength = projected(rows - score.origin(trial), score.directions(trial)), score.strength(trial)
+    return codes if strength is None else codes * strength
 
 
 def similarities(trial: Trial, scores: Sequence[Score]) -> Tensor:
@@ -110,9 +117,8 @@ def compared(trial: Trial, codes: str, powers: list[float], csls: bool) -> tuple
     Both sides' weights are given to the stored rows, which are few; lengths follow from squares.
     """
     score = Score(codes)
-    origin, directions = score.origin(trial), score.directions(trial)
     rows = [trial.predicted, trial.y, trial.sample if csls else trial.y[:0]]
-    queries, stored, sample = (unit(projected(part - origin, directions)) for part in rows)
+    queries, stored, sample = (unit(coded(part, score, trial)) for part in rows)
     if codes != canonical.__name__ or trial.strength is None:
         alike = queries @ stored.mT, hubness(stored @ sample.mT)
         return alike[0].expand(len(powers), -1, -1), alike[1].expand(len(powers), -1)

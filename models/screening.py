@@ -16,7 +16,7 @@ from models.base import applied
 from models.folds import Folds
 from models.lengths import unit
 from models.moments import Moments
-from models.scores import Score, projected
+from models.scores import Score, coded
 from models.whitened import Whitened
 
 ROUNDS = 4
@@ -24,6 +24,7 @@ LEAST = 20  # anchors below which densities say little
 CENTRES = 1000  # cosines that a density is estimated from
 PROBABLE = 0.5
 SHRINKAGE = 0.3  # of the map that judges: steady rather than sharp
+SCORE = Score("canonical", power=1.0)
 
 
 def suspicious(folds: Folds) -> Tensor:
@@ -69,8 +70,7 @@ def agreement(folds: Folds, kept: Tensor) -> tuple[Tensor, Tensor]:
             train = kept & ~rows
             moments = folds.quick(Moments.of(folds.span_x[0][train], folds.span_y[0][train]))
         trial = applied(Whitened(shrinkage=SHRINKAGE).solve(moments), moments, x[rows], y[rows], x[rows])
-        directions = Score("canonical", power=1.0).directions(trial)
-        queries, codes = (unit(projected(side - trial.mean, directions)) for side in (trial.predicted, trial.y))
+        queries, codes = (unit(coded(side, SCORE, trial)) for side in (trial.predicted, trial.y))
         own[rows] = (queries * codes).sum(1)
         chance[rows] = (queries * codes.roll(1, 0)).sum(1)
     return own, chance

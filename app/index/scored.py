@@ -66,9 +66,10 @@ class Scored:
     def _basis(self) -> Vectors | None:
         """(d, r) orthonormal: the directions that are compared in; None for all."""
         parts = self.score.parts
-        known = [part.projection / part.projection.norm() for part in parts if part.projection is not None]
+        known = [part.weighted(part.directions) for part in parts if part.directions is not None]
         if len(known) < len(parts):
             return None
+        known = [directions / directions.norm() for directions in known]
         directions, strengths, _ = torch.linalg.svd(torch.hstack(known).double(), full_matrices=False)
         basis: Vectors = directions[:, strengths > ABSENT * strengths[0]].float().numpy()
         return basis

@@ -117,6 +117,22 @@ def test_scores_in_the_same_directions_are_one_part(settled):
     assert fitted.scalars(y)[0].shape == (30, 2)
 
 
+def test_scores_that_differ_in_strength_alone_share_their_directions(settled):
+    method, folds, trial, x, y = settled(60, 8, 8)
+    scores = *(Score("canonical", power) for power in (0.0, 1.0, 3.0)), Score("whitened")
+    fitted = Blend(scores, (0.4, 0.3, 0.2, 0.1)).fit(trial, folds.basis_of(trial.predicted))
+    stored = fitted.tensors()
+    for one in (fitted, Fitted.of_tensors(stored)):
+        assert [part.directions is one.parts[0].directions for part in one.parts] == [True, True, True, False]
+    assert sum(name.endswith(".projection") for name in stored) == 2
+    apart = {"weights": stored["weights"], "sample": stored["sample"]}  # as it was stored once
+    for number, part in enumerate(fitted.parts):
+        apart |= {f"{number}.mean": part.mean, f"{number}.projection": part.weighted(part.directions)}
+    older, translated = Fitted.of_tensors(apart), method.transform(x)
+    torch.testing.assert_close(older(translated, y), fitted(translated, y), atol=1e-6, rtol=0)
+    torch.testing.assert_close(older.fold(translated), fitted.fold(translated), atol=1e-6, rtol=1e-6)
+
+
 @every_shape
 def test_what_is_stored_makes_the_same_sum_again(shape, settled):
     method, folds, trial, x, y = settled(*shape)
@@ -144,8 +160,8 @@ def test_what_was_stored_before_there_were_sums_is_the_same_score(projected, csl
     score = Score("canonical" if projected else "centred", csls=csls)
     fitted = Blend((score,), (1.0,)).fit(trial, folds.basis_of(trial.predicted))
     (part,) = fitted.parts
-    older = {"mean": part.mean, "projection": part.projection}
-    older["sample"] = unit(part.projected(fitted.sample)) if csls else None
+    older = {"mean": part.mean, "projection": part.directions}
+    older["sample"] = unit(fitted.codes(fitted.sample)[0]) if csls else None
     again = Fitted.of_tensors({name: tensor for name, tensor in older.items() if tensor is not None})
     translated = method.transform(x)
     torch.testing.assert_close(again(translated, y), fitted(translated, y))

@@ -209,7 +209,9 @@ def test_scores_do_not_see_where_a_space_lies_nor_its_unit(score, normal):
 def test_a_power_weights_each_code_by_its_strength(power, normal):
     trial = settled(normal, 60, 8, 8)[2]
     plain, weighted = (alone(Score("canonical", p)).fit(trial).parts[0] for p in (0.0, power))
-    torch.testing.assert_close(weighted.projection, plain.projection * trial.solution.strength**power)
+    torch.testing.assert_close(weighted.directions, plain.directions)
+    assert plain.strength is None
+    torch.testing.assert_close(weighted.strength, trial.solution.strength**power)
     assert (trial.solution.strength.diff() <= 0).all()
 
 
