@@ -11,6 +11,7 @@ import numpy as np
 
 from app.index.base import Mask, Ranking, Slots, Vectors, count
 from app.index.faiss import PER_LIST, Codes, lists
+from app.index.scoring import Folded
 from app.index.view import MARGIN, View
 
 AT_ONCE = 16384  # points that are coded at a time
@@ -66,11 +67,11 @@ class Approximation:
         queries, own = sampled(view, slots)
         enough = ENOUGH if view.scoring.probes is None else SURER
         k, sign = min(WIDE + 1, len(slots)), 1 if view.scoring.descending else -1
-        right = others(view.nearest(queries, k, covered), own, sign)
+        right, folded = others(view.nearest(queries, k, covered), own, sign), view.folded(queries)
         for effort in self.codes.efforts:
             tried = replace(self, effort=effort)
-            candidates = tried.candidates(view, queries, k, self.places(covered))
-            found = others(view.ranked(queries, candidates, k, self.kind), own, sign)
+            candidates = tried.candidates(view, folded, k, self.places(covered))
+            found = others(view.ranked(folded, candidates, k, self.kind), own, sign)
             wide = recall(found, right)
             if wide >= enough:
                 break
@@ -86,7 +87,7 @@ class Approximation:
         mask: Mask = (self.slots >= 0) & wanted[self.slots]
         return mask
 
-    def candidates(self, view: View, queries: Vectors, k: int, mask: Mask | None) -> Slots:
+    def candidates(self, view: View, folded: Folded, k: int, mask: Mask | None) -> Slots:
         """(m, c) slots of near codes, of all or of those in the mask (p,); -1 where too few were met.
 
         Where few are wanted more is looked at, so that as many as otherwise are compared.
@@ -94,7 +95,7 @@ class Approximation:
         share = 1.0 if mask is None else max(count(mask), 1) / len(mask)
         effort = min(round(self.effort / share), self.codes.efforts[-1])
         more = view.scoring.rough * (k + k // 2 + MARGIN)
-        places = self.codes.search(view.scoring.asked(queries), more, effort, mask)
+        places = self.codes.search(view.scoring.asked(folded), more, effort, mask)
         return np.where(places < 0, -1, self.slots[places])
 
 

@@ -31,7 +31,8 @@ class Scored:
 
     def fold(self, queries: Vectors) -> Folded:
         folded = self.score.fold(tensor(queries))
-        return Folded(folded.numpy(), torch.einsum("mkd,kd->mk", folded, self.score.means).numpy())
+        offsets = torch.einsum("mkd,kd->mk", folded, self.score.means)
+        return Folded(queries, folded.numpy(), offsets.numpy())
 
     def numbers(self, vectors: Vectors) -> Vectors:
         scales, hubness = self.score.scalars(tensor(vectors))
@@ -40,11 +41,11 @@ class Scored:
             self._proportion = (scales / scales[:, :1]).median(0).values.numpy()  # a point may have no length
         return torch.column_stack([scales, hubness]).numpy()
 
-    def scores(self, queries: Vectors, vectors: Vectors, numbers: Vectors) -> Matrix:
-        folded, exact = self.fold(queries).vectors, vectors.astype(np.float64)
+    def scores(self, folded: Folded, vectors: Vectors, numbers: Vectors) -> Matrix:
+        exact = vectors.astype(np.float64)
         scores: Matrix = -numbers[:, :, -1].astype(np.float64)
         for part, mean in enumerate(self.score.means.numpy()):
-            scores += dots(folded[:, part], exact - mean) * numbers[:, :, part]
+            scores += dots(folded.vectors[:, part], exact - mean) * numbers[:, :, part]
         return scores
 
     def doubtful(self, queries: Vectors, last: Vectors, worst: Vectors) -> Mask:  # noqa: ARG002
@@ -54,9 +55,9 @@ class Scored:
         centred = vectors - self.score.parts[0].mean.numpy()
         return np.column_stack([self._within(centred * numbers[:, :1]), numbers[:, -1]])
 
-    def asked(self, queries: Vectors) -> Vectors:
-        together = np.einsum("mkd,k->md", self.fold(queries).vectors, self._proportion)
-        return np.column_stack([self._within(together), np.full(len(queries), -1, np.float32)])
+    def asked(self, folded: Folded) -> Vectors:
+        together = np.einsum("mkd,k->md", folded.vectors, self._proportion)
+        return np.column_stack([self._within(together), np.full(len(folded), -1, np.float32)])
 
     def _within(self, vectors: Vectors) -> Vectors:
         """(n, d) -> (n, r)"""

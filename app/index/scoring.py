@@ -24,16 +24,23 @@ Matrix = NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Folded:
-    """Queries as they are multiplied with stored vectors."""
+    """Queries, and what they are multiplied with stored vectors as."""
 
+    queries: Vectors  # q (m, d)
     vectors: Vectors  # q' (m, K, d)
     offsets: Vectors  # q'·m (m, K)
 
     @classmethod
-    def single(cls, vectors: Vectors, offsets: Vectors | None = None) -> "Folded":
-        """Of one part: (m, d), (m,)."""
+    def single(cls, queries: Vectors, vectors: Vectors, offsets: Vectors | None = None) -> "Folded":
+        """Of one part: (m, d), (m, d), (m,)."""
         offsets = np.zeros(len(vectors), np.float32) if offsets is None else offsets
-        return cls(vectors[:, None], offsets[:, None])
+        return cls(queries, vectors[:, None], offsets[:, None])
+
+    def __len__(self) -> int:
+        return len(self.queries)
+
+    def __getitem__(self, rows: slice | Mask) -> "Folded":
+        return Folded(self.queries[rows], self.vectors[rows], self.offsets[rows])
 
 
 class Scoring(Protocol):
@@ -50,8 +57,8 @@ class Scoring(Protocol):
     def numbers(self, vectors: Vectors) -> Vectors:
         """(n, d) -> a_1 ... a_K and b, (n, K + 1)"""
 
-    def scores(self, queries: Vectors, vectors: Vectors, numbers: Vectors) -> Matrix:
-        """Each query (m, d) with candidates of its own (m, c, d), (m, c, K + 1) -> (m, c), exactly."""
+    def scores(self, folded: Folded, vectors: Vectors, numbers: Vectors) -> Matrix:
+        """Each of m queries with candidates of its own (m, c, d), (m, c, K + 1) -> (m, c), exactly."""
 
     def doubtful(self, queries: Vectors, last: Vectors, worst: Vectors) -> Mask:
         """(m, d), scores (m,), (m,) -> (m,): rounding may have put one as good as the last that counts behind the
@@ -62,8 +69,8 @@ class Scoring(Protocol):
     def codes(self, vectors: Vectors, numbers: Vectors) -> Vectors:
         """(n, d), (n, K + 1) -> (n, w)"""
 
-    def asked(self, queries: Vectors) -> Vectors:
-        """(m, d) -> (m, w)"""
+    def asked(self, folded: Folded) -> Vectors:
+        """m queries -> (m, w)"""
 
 
 class Cosine:
@@ -74,17 +81,17 @@ class Cosine:
     probes: Vectors | None = None
 
     def fold(self, queries: Vectors) -> Folded:
-        return Folded.single(unit(queries))
+        return Folded.single(queries, unit(queries))
 
     def numbers(self, vectors: Vectors) -> Vectors:
         numbers = np.zeros((len(vectors), 2), np.float32)
         numbers[:, 0] = 1 / lengths(vectors)
         return numbers
 
-    def scores(self, queries: Vectors, vectors: Vectors, numbers: Vectors) -> Matrix:  # noqa: ARG002
+    def scores(self, folded: Folded, vectors: Vectors, numbers: Vectors) -> Matrix:  # noqa: ARG002
         exact = vectors.astype(np.float64)
-        norms = np.sqrt(np.vecdot(exact, exact)) * lengths(queries)[:, None]
-        cosines: Matrix = dots(queries, exact) / norms.clip(np.finfo(np.float64).tiny)
+        norms = np.sqrt(np.vecdot(exact, exact)) * lengths(folded.queries)[:, None]
+        cosines: Matrix = dots(folded.queries, exact) / norms.clip(np.finfo(np.float64).tiny)
         return cosines
 
     def doubtful(self, queries: Vectors, last: Vectors, worst: Vectors) -> Mask:  # noqa: ARG002
@@ -93,8 +100,8 @@ class Cosine:
     def codes(self, vectors: Vectors, numbers: Vectors) -> Vectors:
         return vectors * numbers[:, :1]
 
-    def asked(self, queries: Vectors) -> Vectors:
-        return unit(queries)
+    def asked(self, folded: Folded) -> Vectors:
+        return folded.vectors[:, 0]
 
 
 class InnerProduct:
@@ -105,13 +112,13 @@ class InnerProduct:
     probes: Vectors | None = None
 
     def fold(self, queries: Vectors) -> Folded:
-        return Folded.single(queries)
+        return Folded.single(queries, queries)
 
     def numbers(self, vectors: Vectors) -> Vectors:
         return np.tile(np.array([1, 0], np.float32), (len(vectors), 1))
 
-    def scores(self, queries: Vectors, vectors: Vectors, numbers: Vectors) -> Matrix:  # noqa: ARG002
-        return dots(queries, vectors.astype(np.float64))
+    def scores(self, folded: Folded, vectors: Vectors, numbers: Vectors) -> Matrix:  # noqa: ARG002
+        return dots(folded.queries, vectors.astype(np.float64))
 
     def doubtful(self, queries: Vectors, last: Vectors, worst: Vectors) -> Mask:  # noqa: ARG002
         return np.zeros(len(queries), np.bool_)
@@ -119,8 +126,8 @@ class InnerProduct:
     def codes(self, vectors: Vectors, numbers: Vectors) -> Vectors:  # noqa: ARG002
         return vectors
 
-    def asked(self, queries: Vectors) -> Vectors:
-        return queries
+    def asked(self, folded: Folded) -> Vectors:
+        return folded.queries
 
 
 class Euclidean:
@@ -135,10 +142,10 @@ class Euclidean:
 
     def fold(self, queries: Vectors) -> Folded:
         if self._centre is None:
-            return Folded.single(2 * queries)
+            return Folded.single(queries, 2 * queries)
         folded: Vectors = 2 * (queries - self._centre)
         offsets: Vectors = folded @ self._centre
-        return Folded.single(folded, offsets)
+        return Folded.single(queries, folded, offsets)
 
     def numbers(self, vectors: Vectors) -> Vectors:
         if self._centre is None and len(vectors):
@@ -147,8 +154,8 @@ class Euclidean:
         squares = np.einsum("nd,nd->n", apart, apart, dtype=np.float64)
         return np.column_stack([np.ones(len(vectors), np.float32), squares.astype(np.float32)])
 
-    def scores(self, queries: Vectors, vectors: Vectors, numbers: Vectors) -> Matrix:  # noqa: ARG002
-        apart = vectors.astype(np.float64) - queries[:, None]
+    def scores(self, folded: Folded, vectors: Vectors, numbers: Vectors) -> Matrix:  # noqa: ARG002
+        apart = vectors.astype(np.float64) - folded.queries[:, None]
         distances: Matrix = np.sqrt(np.vecdot(apart, apart))
         return distances
 
@@ -164,8 +171,8 @@ class Euclidean:
     def codes(self, vectors: Vectors, numbers: Vectors) -> Vectors:  # noqa: ARG002
         return vectors
 
-    def asked(self, queries: Vectors) -> Vectors:
-        return queries
+    def asked(self, folded: Folded) -> Vectors:
+        return folded.queries
 
 
 SCORINGS: Mapping[str, Callable[[], Scoring]] = {"cosine": Cosine, "ip": InnerProduct, "euclidean": Euclidean}

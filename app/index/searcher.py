@@ -6,7 +6,7 @@ import numpy as np
 
 from app.index.approximation import Approximation
 from app.index.base import Mask, Ranking, Slots, Vectors, count
-from app.index.scoring import Scoring
+from app.index.scoring import Folded, Scoring
 from app.index.table import Table, roomy
 from app.index.view import MARGIN, View
 
@@ -46,27 +46,27 @@ class Coverage:
         outgrown = self.known > OUTGROWN * near.learned or len(near.slots) > 2 * self.known
         return near.kind == kind and not outgrown
 
-    def candidates(self, view: View, queries: Vectors, k: int, wanted: Mask | None) -> Slots:
+    def candidates(self, view: View, folded: Folded, k: int, wanted: Mask | None) -> Slots:
         """(m, c), -1 for none: at least k of those with a code if there are, and the nearest of those without."""
         coded = self.coded if wanted is None else self.coded & wanted
-        near = self._proposed(view, queries, k, None if wanted is None else coded)
+        near = self._proposed(view, folded, k, None if wanted is None else coded)
         short = (near >= 0).sum(1) < min(k, self.known if wanted is None else count(coded))
         if short.any():
-            exact = view.candidates(queries[short], k + MARGIN, coded)
+            exact = view.candidates(folded[short], k + MARGIN, coded)
             near[short], near[short, : exact.shape[1]] = -1, exact
         if not self.behind:
             return near
         rest = self.rest if wanted is None else self.rest & wanted
-        return np.hstack([near, view.candidates(queries, k + MARGIN, rest)])
+        return np.hstack([near, view.candidates(folded, k + MARGIN, rest)])
 
-    def _proposed(self, view: View, queries: Vectors, k: int, wanted: Mask | None) -> Slots:
+    def _proposed(self, view: View, folded: Folded, k: int, wanted: Mask | None) -> Slots:
         """A device knows no mask: it is asked for more, and what is gone is left out here."""
         near = self.approximation
         if wanted is not None:
-            return near.candidates(view, queries, k, near.places(wanted))
+            return near.candidates(view, folded, k, near.places(wanted))
         if self.places is None or near.codes.held is None:
-            return near.candidates(view, queries, k, self.places)
-        found = near.candidates(view, queries, k * len(near.slots) // max(self.known, 1), None)
+            return near.candidates(view, folded, k, self.places)
+        found = near.candidates(view, folded, k * len(near.slots) // max(self.known, 1), None)
         return np.where((found >= 0) & self.coded[found], found, -1)
 
 
@@ -101,8 +101,9 @@ class Searcher:
         few = allowed is not None and matching <= FEW
         if coverage is None or few or (choosy and not coverage.approximation.is_worth):
             return view.nearest(queries, k, wanted)
-        candidates = coverage.candidates(view, queries, k, None if allowed is None else wanted)
-        return view.ranked(queries, candidates, k, coverage.approximation.kind)
+        folded = view.folded(queries)
+        candidates = coverage.candidates(view, folded, k, None if allowed is None else wanted)
+        return view.ranked(folded, candidates, k, coverage.approximation.kind)
 
     @property
     def known(self) -> int:

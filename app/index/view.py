@@ -51,30 +51,34 @@ class View:
         wanted = self.taken if wanted is None else wanted
         most = count(wanted)
         k, fetched = min(k, most), min(k + MARGIN, most)
-        found = self.ranked(queries, self.candidates(queries, fetched, wanted), fetched, "exact")
+        folded = self.folded(queries)
+        found = self.ranked(folded, self.candidates(folded, fetched, wanted), fetched, "exact")
         scores, slots = found.scores[:, :k], found.slots[:, :k]
         if k and fetched < most:
             again = self.scoring.doubtful(queries, scores[:, -1], found.scores[:, -1])
             if again.any():
-                fetched, doubted = min(k + WIDER * MARGIN, most), queries[again]
-                surer = self._surer(doubted, fetched, wanted)
+                fetched, doubted = min(k + WIDER * MARGIN, most), folded[again]
+                surer = self._surer(doubted.queries, fetched, wanted)
                 scores[again], slots[again], *_ = self.ranked(doubted, surer, k, "exact")
         return Ranking(scores, slots, "exact", fetched)
 
-    def candidates(self, queries: Vectors, k: int, wanted: Mask) -> Slots:
-        """The k nearest of those wanted as single precision sees them, in no order: (m, min(k, wanted))."""
-        folded = self.scoring.fold(np.ascontiguousarray(queries, np.float32))
-        k = min(k, count(wanted))
-        step = CHUNK if len(queries) > 1 else len(wanted)
-        found = [best(partial(self._nearness, part), k, wanted, step) for part in parts(folded)] if k else []
-        return np.concatenate([np.empty((0, k), np.int64), *found]).reshape(len(queries), k)
+    def folded(self, queries: Vectors) -> Folded:
+        """Queries (m, d), once for all that they are compared with."""
+        return self.scoring.fold(np.ascontiguousarray(queries, np.float32))
 
-    def ranked(self, queries: Vectors, candidates: Slots, k: int, proposer: str) -> Ranking:
+    def candidates(self, folded: Folded, k: int, wanted: Mask) -> Slots:
+        """The k nearest of those wanted as single precision sees them, in no order: (m, min(k, wanted))."""
+        k = min(k, count(wanted))
+        step = CHUNK if len(folded) > 1 else len(wanted)
+        found = [best(partial(self._nearness, part), k, wanted, step) for part in parts(folded)] if k else []
+        return np.concatenate([np.empty((0, k), np.int64), *found]).reshape(len(folded), k)
+
+    def ranked(self, folded: Folded, candidates: Slots, k: int, proposer: str) -> Ranking:
         """The k best of candidates (m, c), -1 for none, by their exact scores."""
         fetched = candidates.shape[1]
         step = max(1, NUMBERS // max(1, fetched * self.vectors.shape[1]))
-        cuts = [slice(start, start + step) for start in range(0, len(queries), step)]
-        found = [self._ranked(queries[cut], candidates[cut], k) for cut in cuts]
+        cuts = [slice(start, start + step) for start in range(0, len(folded), step)]
+        found = [self._ranked(folded[cut], candidates[cut], k) for cut in cuts]
         scores, slots = zip((np.empty((0, k), np.float32), np.empty((0, k), np.int64)), *found, strict=True)
         return Ranking(np.concatenate(scores), np.concatenate(slots), proposer, fetched)
 
@@ -96,14 +100,14 @@ class View:
         rows = torch.from_numpy(rows_of(self.vectors, run)).double()
         return (2 * queries @ rows.T).sub_(torch.linalg.vecdot(rows, rows))
 
-    def _ranked(self, queries: Vectors, candidates: Slots, k: int) -> tuple[Vectors, Slots]:
+    def _ranked(self, folded: Folded, candidates: Slots, k: int) -> tuple[Vectors, Slots]:
         step = max(1, NUMBERS // self.vectors.shape[1])
         cuts = [candidates[:, start : start + step] for start in range(0, max(1, candidates.shape[1]), step)]
-        exact = [self.scoring.scores(queries, self.vectors.take(cut, 0), self.numbers[cut]) for cut in cuts]
+        exact = [self.scoring.scores(folded, self.vectors.take(cut, 0), self.numbers[cut]) for cut in cuts]
         scores = np.concatenate(exact, axis=1, dtype=np.float32)
         sign = np.float32(-1 if self.scoring.descending else 1)
         order = np.lexsort((candidates, np.where(candidates < 0, np.inf, sign * scores)), axis=1)[:, :k]
-        rows = np.arange(len(queries))[:, None]
+        rows = np.arange(len(folded))[:, None]
         return scores[rows, order], candidates[rows, order]
 
 
@@ -125,9 +129,7 @@ def best(nearness: Callable[[Run], Tensor], k: int, wanted: Mask, step: int) -> 
 
 def parts(folded: Folded) -> Iterator[Folded]:
     step = max(1, QUERIES // folded.vectors.shape[1])
-    for start in range(0, len(folded.vectors), step):
-        cut = slice(start, start + step)
-        yield Folded(folded.vectors[cut], folded.offsets[cut])
+    yield from (folded[start : start + step] for start in range(0, len(folded), step))
 
 
 def runs(wanted: Mask, step: int) -> Iterator[Run]:
