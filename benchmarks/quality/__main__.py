@@ -5,7 +5,8 @@
     python -m benchmarks.quality --files cora --pairs-step 3     a quicker one
 
 Run it in the repository's root. Figures are appended to OUT/results.csv as they come, so that an interrupted run
-goes on where it was; OUT/summary.md and OUT/<file>.png are made of all that it holds. The peers' code is peers.py.
+goes on where it was; OUT/summary.md, OUT/<file>.png and OUT/mrr.svg are made of all that it holds. The peers' code
+is peers.py.
 """
 
 import argparse

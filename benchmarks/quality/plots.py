@@ -6,6 +6,9 @@ from pathlib import Path
 from benchmarks.quality.peers import RETRIEVAL
 from benchmarks.quality.summary import Table
 from benchmarks.quality.targets import ANCHORS, MRR
+from models.objectives import Retrieval
+
+OURS = f"us {Retrieval.name}"
 
 
 def draw(tables: list[Table], folder: Path) -> None:
@@ -14,11 +17,12 @@ def draw(tables: list[Table], folder: Path) -> None:
         return
     by_file: dict[str, list[Table]] = {}
     for table in sorted(tables, key=lambda table: table.anchors):
-        if table.metric != "accuracy":
+        if table.ours == OURS:
             by_file.setdefault(table.file, []).append(table)
     for file, chosen in by_file.items():
         picture(chosen, folder / f"{file}.png")
-    overview([chosen for file, chosen in by_file.items() if file in MRR], folder / "mrr.svg")
+    if wanted := [chosen for file, chosen in by_file.items() if file in MRR]:
+        overview(wanted, folder / "mrr.svg")
 
 
 def overview(files: list[list[Table]], path: Path) -> None:
@@ -34,7 +38,7 @@ def overview(files: list[list[Table]], path: Path) -> None:
         axes.plot(n, [table.hindsight for table in tables], "C0.--", label="the best peer of each pair")
         axes.plot(n, [table.peer(best) for table in tables], "C1.:", label="one peer for all pairs")
         axes.plot([ANCHORS], [MRR[tables[0].file]], "r_", markersize=16, label="wanted at 300 anchors")
-        axes.set(xscale="log", xlabel="anchors", ylim=(0, 1), title=f"{tables[0].file}")
+        axes.set(xscale="log", xlabel="anchors", ylim=(0, 1), title=tables[0].file)
         axes.set_xticks(n, [f"{table.anchors}" for table in tables], minor=False)
         axes.minorticks_off()
     figure.axes[0].set_ylabel("MRR")
