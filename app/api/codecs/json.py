@@ -180,6 +180,14 @@ def strange(value: Any) -> str | None:
     return None
 
 
+def whole(digits: str) -> int:
+    """For Python's own parser. ValueError beyond 64 bits."""
+    number = int(digits[:DIGITS])
+    if fault := strange(number):
+        raise ValueError(fault)
+    return number
+
+
 def refusal(place: str, value: Any, fault: str) -> MalformedBody | InvalidInput:
     """A huge number is JSON; what else is strange is not."""
     facts = {"errors": [{"pointer": place, "message": fault}]}

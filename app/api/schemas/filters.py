@@ -16,7 +16,7 @@ from pydantic import (
     model_validator,
 )
 
-from app.api.codecs.json import once
+from app.api.codecs.json import once, whole
 from app.api.schemas.base import In
 from app.service.columns import COLUMNS
 from app.service.filters import Condition, Filter
@@ -71,7 +71,7 @@ def from_text(value: Any) -> Any:
         orjson.loads(value)  # stricter than Python's own parser, which shows every member
     except orjson.JSONDecodeError as error:
         raise ValueError(f"a filter in a query parameter is JSON: {error}") from error
-    return json.loads(value, object_pairs_hook=once)
+    return json.loads(value, object_pairs_hook=once, parse_int=whole)
 
 
 def not_too_deep(wanted: "FilterIn") -> "FilterIn":

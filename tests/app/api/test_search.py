@@ -141,6 +141,16 @@ def test_a_filter_says_nothing_twice(coloured, data, npy, assert_problem, filter
     assert said in assert_problem(answer, 400, "malformed-body")["detail"]
 
 
+@pytest.mark.parametrize("number", ["18446744073709551616", "-9223372036854775809", "1" * 200])
+def test_a_whole_number_of_a_filter_is_within_64_bits(coloured, data, npy, assert_problem, number):
+    filter_ = f'{{"must": [{{"key": "number", "match": {{"value": {number}}}}}]}}'
+    answer = coloured.post(f"{COLLECTION}/search", content=f'{{"vectors": [[1]], "filter": {filter_}}}')
+    assert "within 64 bits" in assert_problem(answer, 422, "invalid-input")["detail"]
+    params, headers = {"filter": filter_}, {"Content-Type": NPY}
+    answer = coloured.post(f"{COLLECTION}/search", content=npy(data.new_b), params=params, headers=headers)
+    assert "within 64 bits" in assert_problem(answer, 422, "invalid-input")["detail"]
+
+
 # (filter, where it is wrong, what is said)
 BAD = [
     ({"must": [{"key": "n", "near": 1}]}, "/must/0", str(list(OPERATORS))),
