@@ -64,7 +64,7 @@ class Trial:
     predicted: Tensor  # (g, k) of the held-out rows
     y: Tensor  # (g, k) their counterparts
     mean: Tensor  # (k,) of the target anchors it was fitted on
-    translated: Callable[[], Tensor]  # see `sample`, which only what corrects hubs asks for
+    translated: Callable[[], Tensor]  # see `sample`, which only what corrects hubs asks for; keeps no folds alive
     moments: Moments | None = None  # of linear methods
     solution: Solution | None = None
 
@@ -129,8 +129,8 @@ class Method(ABC):
         if len(train) < LEAST_ANCHORS:  # two or three anchors in two folds
             mean = y[train].mean(0)
             return Trial(mean.expand(len(rows), -1), y[rows], mean, lambda: mean.expand(len(train), -1))
-        translate = self.fit(x[train], y[train]).map_
-        return Trial(translate(x[rows]), y[rows], y[train].mean(0), lambda: translate(x[folds.sample(fold)]))
+        translate, sample = self.fit(x[train], y[train]).map_, x[folds.sample(fold)]
+        return Trial(translate(x[rows]), y[rows], y[train].mean(0), lambda: translate(sample))
 
     def settle(self, folds: Folds) -> Trial:
         """Fitted on all anchors, which `map_` then is; the trial's rows are the anchors themselves."""

@@ -133,7 +133,7 @@ class Fitted:
         """(n, d2) -> q' (n, K, d2), whose products with y - m are the cosines times α ‖c‖."""
         codes = [part.weighted(codes) for part, codes in zip(self.parts, self.asked(translated), strict=True)]
         places = [part.place for part in self.parts]
-        folded = translated.new_empty(len(translated), len(codes), translated.shape[1])
+        folded = codes[0].new_empty(len(translated), len(codes), translated.shape[1])
         for part in {part.place: part for part in self.parts}.values():
             alike = [number for number, place in enumerate(places) if place == part.place]
             together = torch.stack([codes[number] for number in alike], 1)  # (n, those alike, r)
@@ -185,9 +185,8 @@ class Fitted:
         if "weights" not in tensors:
             return cls.of_one(tensors["mean"], tensors.get("projection"), tensors.get("sample"))
         weights: list[list[float]] = tensors["weights"].tolist()
-        alike = (
-            tensors["alike"].int().tolist() if "alike" in tensors else range(len(weights))
-        )  # once all were apart
+        apart = torch.arange(len(weights))  # as all were stored once
+        alike = tensors.get("alike", apart).int().tolist()
         places = [(tensors[f"{first}.mean"], tensors.get(f"{first}.projection")) for first in alike]
         parts = [
             Part(*place, cosine, hubs, tensors.get(f"{number}.strength"))

@@ -101,13 +101,10 @@ def mean_of(members: Sequence[Method], weights: Tensor, folds: Folds, fold: int)
     heavy = weights.nonzero()[:, 0].tolist()
     shares: list[float] = weights[heavy].tolist()
     trials = [members[index].trial(folds, fold) for index in heavy]
-    predicted = mean(shares, [folds.full(trial.predicted) for trial in trials])
-    return Trial(
-        predicted,
-        folds.full(trials[0].y),
-        folds.y[folds.train(fold)].mean(0),
-        lambda: mean(shares, [folds.full(trial.sample) for trial in trials]),
+    predicted, sample = (
+        mean(shares, [folds.full(getattr(trial, name)) for trial in trials]) for name in ("predicted", "sample")
     )
+    return Trial(predicted, folds.full(trials[0].y), folds.y[folds.train(fold)].mean(0), lambda: sample)
 
 
 def mean(weights: Sequence[float], parts: Sequence[Tensor]) -> Tensor:

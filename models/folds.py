@@ -15,6 +15,7 @@ EVALUATED = 2000  # rows that are scored; a larger n is sampled
 SAMPLED = 1000  # translated anchors that hubs are measured with
 REPEATED = 1000  # few anchors are cut several times, until about so many rows were held out
 MOST_REPEATS = 3
+ROUNDING = 1e-14  # share of a row's largest number below which a rotation leaves nothing but rounding
 SINGLE = 1e6  # vectors of larger numbers, or all smaller than 1 / SINGLE, are tried in double precision
 
 T = TypeVar("T")
@@ -171,4 +172,5 @@ def row_space(x: Tensor) -> tuple[Tensor, Tensor | None]:
     if len(x) >= x.shape[1]:
         return x, None
     basis, triangle = torch.linalg.qr(x.T)
-    return triangle.T, basis
+    codes = triangle.T
+    return torch.where(codes.abs() > ROUNDING * codes.abs().amax(1, keepdim=True), codes, 0.0), basis

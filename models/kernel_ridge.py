@@ -102,12 +102,12 @@ class KernelRidge(Method):
             return super()._tried(folds, fold)
         check_few(len(folds.x))
         x, y, precision = folds.span_x[0], folds.span_y[0], folds.precision
-        fitted = self.solved(x[train], y[train])
+        fitted, sample = self.solved(x[train], y[train]), x[folds.sample(fold)].to(precision)
         return Trial(
             fitted(x[rows].to(precision)),
             y[rows].to(precision),
             y[train].mean(0).to(precision),
-            lambda: fitted(x[folds.sample(fold)].to(precision)),
+            lambda: fitted(sample),
         )
 
 

@@ -1,7 +1,7 @@
 """Ridge regression whose penalty is chosen by leaving out one anchor at a time, in closed form.
 
 Allen 1974, "The relationship between variable selection and data augmentation" (PRESS). With the centred anchors
-Xc = U diag(s) Vᵀ and hᵢ = 1/n + Σₖ Uᵢₖ² sₖ² / (sₖ² + λ), the error of row i under the map fitted without it is
+Xc = U diag(√s) Vᵀ and hᵢ = 1/n + Σₖ Uᵢₖ² sₖ / (sₖ + λ), the error of row i under the map fitted without it is
     eᵢ = (yᵢ - ŷᵢ) / (1 - hᵢ)
 so all n fits cost one. A penalty found on n - 1 rows is not too strong for n, as one found on folds is.
 """

@@ -1,6 +1,6 @@
 """Bytes to fields and fields to bytes: what routes declare instead of parsing bodies themselves."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
@@ -12,6 +12,7 @@ from pydantic import BaseModel, ValidationError
 from app.api.codecs import CODECS, Codec, reader, writer
 from app.api.codecs.base import HOLDERS, Fields
 from app.api.codecs.json import to_base64
+from app.api.codecs.npy import check_alone
 from app.api.errors import MEDIA_TYPE, too_large
 from app.api.schemas.base import ProblemOut
 from app.api.validation import fields_of, from_validation
@@ -94,9 +95,13 @@ class Body(Generic[Model]):
         ]
 
 
-def reply_to(request: Request, media_types: tuple[str, ...]) -> Reply:
-    """What writes fields in the one of `media_types` that the client likes best. NotAcceptable."""
+def reply_to(request: Request, media_types: tuple[str, ...], beside: Sequence[str] = ()) -> Reply:
+    """What writes fields in the one of `media_types` that the client likes best; `beside` the matrix there will be
+    these. NotAcceptable.
+    """
     codec = writer(request.headers.get("accept"), media_types)
+    if codec.media_type == NPY:
+        check_alone(beside)
 
     def reply(fields: Fields, base64: bool = False) -> Response:
         if base64 and codec.media_type == JSON:

@@ -16,7 +16,8 @@ class StrictRoute(APIRoute):
     """Of every router but the probes'. InvalidInput, UnsupportedMediaType."""
 
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
-        handle, beside_json, beside_binary = super().get_route_handler(), *known_to(self.dependant)
+        handle = super().get_route_handler()
+        beside_json, beside_binary = known_to(self.dependant)
 
         async def checked(request: Request) -> Response:
             if request.query_params:
@@ -43,8 +44,9 @@ def every(dependant: Dependant) -> Iterator[Dependant]:
 
 def check_known(given: list[str], known: set[str]) -> None:
     if unknown := sorted({*given} - known):
+        takes = f"with this body, if any, the route takes {sorted(known)}" if known else "the route takes none"
         raise InvalidInput(
-            f"unknown query parameters {unknown}: with this body, if any, the route takes {sorted(known)}",
+            f"unknown query parameters {unknown}: {takes}",
             expected=sorted(known),
             got=unknown,
         )

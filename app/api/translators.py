@@ -84,11 +84,14 @@ def translate(
     request: Request,
 ) -> Response:
     """Carry vectors from one space to another. The first use of a pair of spaces fits its translator."""
-    services, reply = served(request, *ALL)
+    services, reply = served(request, *ALL, beside=["confidence"] * body.confidence)
     translators = services.translators
-    ends = body.source or "", body.target or ""
-    named = body.translator
-    route = translators.named(named) if named else translators.between(*ends, RECONSTRUCTION)
+    if body.translator:
+        route = translators.named(body.translator)
+    else:
+        source, target = body.source or "", body.target or ""
+        services.spaces.check_width(source, body.vectors)  # before a first use, which takes seconds
+        route = translators.between(source, target, RECONSTRUCTION)
     done = translators.translate(route, body.vectors, body.confidence)
     fields = {"vectors": done.vectors, "source": route.source, "target": route.target, **route.named}
     trust = {"confidence": done.confidence} if body.confidence else {}

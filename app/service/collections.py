@@ -98,7 +98,10 @@ class Collections(Resources):
         The record, and the origin of translated vectors. NotFound, WrongDimension, InvalidVectors, InvalidInput.
         """
         self.check_payloads(rows)
-        route = self.route(Collection.of(self.get(name)), space, translator, RECONSTRUCTION)
+        collection = Collection.of(self.get(name))
+        if space is not None and not translator:
+            self.spaces.check_width(space, rows.vectors)  # before a first use, which takes seconds
+        route = self.route(collection, space, translator, RECONSTRUCTION)
         if route:
             vectors = self.translators.translate(route, rows.vectors).vectors
             rows = replace(rows, vectors=vectors, origins=[orjson.dumps(route.origin)] * len(vectors))

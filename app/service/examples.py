@@ -9,7 +9,7 @@ from torch import Tensor
 
 from anchors import AnchorSet
 from app.errors import InvalidInput
-from app.service.spaces import NAMED, Space, Spaces, check_known, check_width
+from app.service.spaces import NAMED, Spaces, check_known
 from app.store.rows import Vectors
 
 MARK = 16  # bytes of a digest that an item is known again by
@@ -36,7 +36,7 @@ def examples(spaces: Spaces, space: str, truth: Truth, ids: list[str] | None, ve
         anchors, ids = spaces.anchors(space), ids or []
         check_known(space, ids, set(anchors.ids))
         vectors = anchors.rows(ids)
-    check_width(space, Space.of(spaces.get(space)), vectors)
+    spaces.check_width(space, vectors)
     return Examples(space, vectors, truth, ids)
 
 

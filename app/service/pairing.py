@@ -98,7 +98,7 @@ def paired(
     seed: int = 0,
     progress: Progress = silent,
 ) -> Paired:
-    """`seed` of the fit.
+    """`seed` of the fit, and of what is drawn for the pairs.
 
     NoSharedAnchors, TooFewAnchors, TooFewPoints, PairingRefused, UnknownSelector, InvalidCount; InvalidInput for a
     pairing.
@@ -106,11 +106,11 @@ def paired(
     check_pairing(pairing)
     if selection:
         check_choice("selector", selection.selector, CHOICES, UnknownSelector)
-    pairs, notes = matched(source, target, pairing, progress)
+    pairs, notes = matched(source, target, pairing, seed, progress)
     kept, dropped = screen(pairs)
     check_left(kept, dropped)
     right, wrong = believed(kept, seed) if selection else (kept, [])
-    chosen, left = thinned(right, selection)
+    chosen, left = thinned(right, selection, seed)
     members = {"prototypes": len(chosen.ids)} if selection and selection.selector == PROTOTYPES else {}
     notes = {"pairs": len(pairs.ids), "dropped": dropped, **notes, **members}
     notes = notes if left is None else {**notes, "unselected": len(left.ids)}
@@ -155,15 +155,17 @@ def check_left(kept: Pairs, dropped: Mapping[str, str]) -> None:
         )
 
 
-def matched(source: Side, target: Side, pairing: Pairing, progress: Progress) -> tuple[Pairs, dict[str, Any]]:
+def matched(
+    source: Side, target: Side, pairing: Pairing, seed: int, progress: Progress
+) -> tuple[Pairs, dict[str, Any]]:
     if pairing.method == "ids":
         return pair_by_ids(source.anchors, target.anchors), {}
     if pairing.method == "unpaired":
-        pairs, unpaired = pair_unpaired(source.everything(), target.everything(), progress=progress)
+        pairs, unpaired = pair_unpaired(source.everything(), target.everything(), seed, progress)
         return pairs, {"unpaired": unpaired.to_dict()}
     seeds = pair_by_ids(source.anchors, target.anchors)
     left, right = (side.everything().without(seeds.ids) for side in (source, target))
-    pairs, bootstrap = pair_by_bootstrap(seeds, left, right, progress=progress)
+    pairs, bootstrap = pair_by_bootstrap(seeds, left, right, seed, progress)
     return pairs, {"bootstrap": bootstrap.to_dict()}
 
 
@@ -177,13 +179,13 @@ def believed(pairs: Pairs, seed: int) -> tuple[Pairs, list[str]]:
     return at(pairs, np.flatnonzero(~wrong)), [pairs.ids[row] for row in np.flatnonzero(wrong)]
 
 
-def thinned(pairs: Pairs, selection: Selection | None) -> tuple[Pairs, Pairs | None]:
+def thinned(pairs: Pairs, selection: Selection | None, seed: int) -> tuple[Pairs, Pairs | None]:
     """The chosen, and those that a selector leaves; prototypes are made of all."""
     if selection is None:
         return pairs, None
     if selection.selector == PROTOTYPES:
-        return prototypes(pairs, selection.count), None
-    rows = select(selection.selector, pairs.source, selection.count)
+        return prototypes(pairs, selection.count, seed), None
+    rows = select(selection.selector, pairs.source, selection.count, seed)
     return at(pairs, rows), at(pairs, np.delete(np.arange(len(pairs.ids)), rows))
 
 

@@ -13,7 +13,7 @@ from anchors import select
 from app.service.inputs import check_most
 from app.service.outputs import check_finite, check_size
 from app.service.pairing import Selection
-from app.service.spaces import Space, Spaces, check_known, check_width
+from app.service.spaces import Space, Spaces, check_known
 from app.store import Record
 from app.store.rows import Segment, Vectors
 from models.relative import Relative, check
@@ -51,7 +51,7 @@ class RelativeCodes:
 
     def of(self, space: str, vectors: Vectors, spec: RelativeSpec) -> Tensor:
         """vectors (n, d) -> (n, spec.dim), float32. NotFound, WrongDimension, and what `fitted` raises."""
-        check_width(space, Space.of(self.spaces.get(space)), vectors)
+        self.spaces.check_width(space, vectors)
         check_size((len(vectors), spec.dim), self.max_outputs)
         codes = self.fitted(space, spec).transform(torch.from_numpy(vectors))
         check_finite(codes)

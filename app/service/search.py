@@ -17,7 +17,6 @@ from app.service.filters import Filter
 from app.service.live import Nearest, Point
 from app.service.purposes import RECONSTRUCTION, RETRIEVAL
 from app.service.routes import Route, Translation
-from app.service.spaces import Space, check_width
 from app.store.rows import Id
 
 
@@ -119,7 +118,7 @@ class Search:
         collection = Collection.of(self.collections.get(name))
         space = space or collection.space
         for rows in (queries, vectors):
-            check_width(space, Space.of(self.spaces.get(space)), rows)
+            self.spaces.check_width(space, rows)
             check_nonzero(collection.metric, rows)
         points = {point.id: point for point in self.collections.points(name, ids)}
         there = [row for row, id_ in enumerate(ids) if id_ in points]
@@ -138,6 +137,8 @@ class Search:
 
     def _translated(self, collection: Collection, query: Query) -> Translation | None:
         """Scores by cosine need what retrieves, the other metrics vectors that are near the true ones."""
+        if query.space is not None and not query.translator:
+            self.spaces.check_width(query.space, query.vectors)  # before a first use, which takes seconds
         purpose = RETRIEVAL if collection.metric == "cosine" else RECONSTRUCTION
         route = self.collections.route(collection, query.space, query.translator, purpose)
         if route is None:

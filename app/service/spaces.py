@@ -62,6 +62,10 @@ class Spaces(Resources):
 
         return self.change(name, if_match, change)
 
+    def check_width(self, name: str, vectors: Vectors) -> None:
+        """NotFound, WrongDimension."""
+        check_width(name, Space.of(self.get(name)), vectors)
+
     def put_anchors(self, name: str, rows: Rows, if_match: str | None) -> Record:
         """Upsert `rows`, dropping `rows.deletes` first. NotFound, WrongDimension."""
 

@@ -13,7 +13,7 @@ from app.service.outputs import check_finite, check_size
 from app.service.purposes import Purpose
 from app.service.relative import RelativeCodes, RelativeSpec
 from app.service.routes import UNTRANSLATED, Route, fused
-from app.service.spaces import Space, Spaces, check_width
+from app.service.spaces import Spaces
 from app.service.translators import Translators
 from app.store import Record
 from app.store.rows import Vectors
@@ -91,7 +91,7 @@ class Stitching:
         NotFound, WrongDimension, InvalidInput, InvalidVectors, OverLimit, and what `Translators.between` raises.
         """
         record, head = self.heads.loaded(name)
-        check_width(source, Space.of(self.spaces.get(source)), vectors)
+        self.spaces.check_width(source, vectors)
         check_size((len(vectors), *head.shape), self.max_outputs)
         route = self.route(source, record, translator)
         return Stitched(record, self.outputs(record, head, source, vectors, route), route)
@@ -130,7 +130,7 @@ class Stitching:
 def check_leads(route: Route, source: str, head: Record) -> None:
     target = head.value["space"]
     if (route.source, route.target) != (source, target):
-        to = f"to {target!r}" if target else "nowhere, as it is relative"
+        to = f"to {target!r}" if target else "nowhere: a relative head runs without a translator, leave it out"
         raise InvalidInput(
             f"translator {route.steps[0].name!r} leads from {route.source!r} to {route.target!r}, head "
             f"{head.name!r} needs one from {source!r} {to}",

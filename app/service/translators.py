@@ -20,7 +20,7 @@ from app.service.paths import best_path, paths
 from app.service.purposes import Purpose
 from app.service.resources import Resources, rests_on
 from app.service.routes import Route, Translation, fused, is_surely_better, pair_of, worth
-from app.service.spaces import Space, Spaces, check_width
+from app.service.spaces import Space, Spaces
 from app.store import Record, Store, Write
 from app.store.base import digest_of
 from app.store.rows import Log, Rows, Vectors, merged
@@ -154,7 +154,7 @@ class Translators(Resources):
 
     def translate(self, route: Route, vectors: Vectors, confidence: bool = False) -> Translation:
         """vectors (n, d1) of its source. WrongDimension, InvalidVectors."""
-        check_width(route.source, Space.of(self.spaces.get(route.source)), vectors)
+        self.spaces.check_width(route.source, vectors)
         x = torch.from_numpy(vectors)
         translated = route(x)
         check_length(translated.numpy())
@@ -270,6 +270,11 @@ class Translators(Resources):
         if spec.head is None:
             return None, None
         head, agreeing = self.heads.loaded(spec.head)
+        if head.value["space"] is None:
+            raise InvalidInput(
+                f"head {head.name!r} is relative: any space with its anchors runs it without a translator",
+                got=head.name,
+            )
         if spec.objective != "head" or head.value["space"] != spec.target:
             raise InvalidInput(
                 f"a head goes with the objective 'head' and the target that it is of; head {head.name!r} is of "

@@ -1,6 +1,8 @@
 """The choice of a method and a score."""
 
+import gc
 import math
+import weakref
 from functools import cache
 
 import pytest
@@ -233,6 +235,23 @@ def test_a_fold_is_compared_as_the_rows_outside_of_it_suggest(objective):
         trial = found.method.trial(folds, fold)
         reciprocal.append(1 / ranks(found.blend(folds.outside(fold)).of(trial)))
     torch.testing.assert_close(found.reciprocal, folds.by_row(reciprocal))
+
+
+@pytest.mark.parametrize("name", ["identity", "kernel_ridge", "ridge_loo", "whitened"])
+def test_a_fit_leaves_its_folds_to_nobody(name, noisy, monkeypatch):
+    """Without waiting for a collector of cycles: a server rarely has one."""
+    made = []
+    monkeypatch.setattr("models.estimate.Folds", lambda *sides: made.append(Folds(*sides)) or made[-1])
+    gc.collect()
+    gc.disable()
+    try:
+        estimate(noisy.x, noisy.y, name)
+        known = [weakref.ref(folds) for folds in made]
+        made.clear()
+        assert [folds() for folds in known] == [None] * len(known)
+    finally:
+        gc.enable()
+    assert known
 
 
 def test_without_time_the_first_method_is_tried_and_the_others_are_named():

@@ -6,6 +6,9 @@ import torch
 from models.folds import EVALUATED, MOST_REPEATS, SAMPLED, Folds, row_space
 from models.identity import Identity
 from models.moments import Moments
+from models.orthogonal import Orthogonal
+from models.ridge import Ridge
+from models.ridge_loo import RidgeLoo
 
 every_n = pytest.mark.parametrize("n", [2, 3, 4, 5, 9, 10, 11, 57, 300])
 
@@ -173,6 +176,17 @@ def test_as_many_rows_as_dimensions_need_no_basis(n, d, normal):
     codes, basis = row_space(x)
     assert codes is x
     assert basis is None
+
+
+def test_the_row_space_of_equal_rows_is_one_direction(normal):
+    """A map of what no row differs in would be one of rounding."""
+    codes, basis = row_space(normal(1, 40).expand(8, -1) * torch.logspace(-8, 8, 8).unsqueeze(1))
+    assert (codes != 0).sum(1).tolist() == [1] * 8
+    assert basis.shape == (40, 8)
+    for method in (Ridge(1e-5), RidgeLoo(), Orthogonal()):
+        same = normal(1, 40).expand(8, -1)
+        found = method.fit(same, normal(8, 5))
+        assert found.map_.weight.abs().max() < 10
 
 
 def test_the_row_space_of_repeated_rows_still_holds_them(normal):

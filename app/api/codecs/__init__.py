@@ -5,7 +5,6 @@ In JSON everything is a member of one object. A binary body holds the columns `i
 """
 
 from collections.abc import Mapping
-from functools import lru_cache
 
 from app.api.codecs.arrow import ArrowCodec
 from app.api.codecs.base import Codec
@@ -28,7 +27,6 @@ def reader(content_type: str | None) -> Codec:
     return CODECS[media_type]
 
 
-@lru_cache(maxsize=64)
 def writer(accept: str | None, offered: tuple[str, ...]) -> Codec:
     """The codec that the client likes best among `offered`, the first of equals; NotAcceptable."""
     weights = dict(weighted(part) for part in (accept or "*/*").split(","))

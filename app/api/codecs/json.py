@@ -225,8 +225,12 @@ def array_of(value: Any) -> NDArray[np.float32]:
             'an array is numbers in nested lists, or {"base64": ..., "dtype": "<f4", "shape": [...]}, '
             f"got {value!r:.40}"
         )
+    try:
+        numbers_ = np.asarray(value, np.float64)
+    except ValueError as error:
+        raise ValueError("the lists of an array must be equally long at every depth, and these are not") from error
     with np.errstate(over="ignore"):
-        return np.asarray(value, np.float64).astype(np.float32)
+        return numbers_.astype(np.float32)
 
 
 def leaves(value: list[Any]) -> set[type]:

@@ -2,7 +2,7 @@
 
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Any
 from urllib.parse import quote
@@ -39,10 +39,7 @@ class NpyCodec:
         return {**query, "vectors": matrix(values)}
 
     def encode(self, fields: Fields) -> tuple[bytes, dict[str, str]]:
-        if beside := [name for name in BESIDE if name in fields]:
-            raise NotAcceptable(
-                f"an .npy answer holds one matrix: ask for JSON or Arrow to get {beside[0]!r} beside it"
-            )
+        check_alone([name for name in BESIDE if name in fields])
         array = np.ascontiguousarray(next(value for value in fields.values() if isinstance(value, np.ndarray)))
         write_array_header_1_0(header := io.BytesIO(), header_data_from_array_1_0(array))
         others = {name: value for name, value in fields.items() if isinstance(value, str | int)}
@@ -51,6 +48,14 @@ class NpyCodec:
         return b"".join([header.getvalue(), array.data]), {
             header_name(name): quote(str(value), safe=",") for name, value in others.items()
         }
+
+
+def check_alone(beside: Sequence[str]) -> None:
+    """NotAcceptable."""
+    if beside:
+        raise NotAcceptable(
+            f"an .npy answer holds one matrix: ask for JSON or Arrow to get {beside[0]!r} beside it"
+        )
 
 
 def split(body: bytes) -> tuple[str, memoryview]:

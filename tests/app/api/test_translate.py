@@ -385,6 +385,22 @@ def test_vectors_of_another_width_are_422_naming_both(linked, assert_problem):
     assert (problem["expected"]["space"], problem["expected"]["dim"], problem["got"]["dim"]) == ("a", 4, 3)
 
 
+def test_what_is_refused_has_fitted_nothing(linked, npy, data, assert_problem):
+    answer = linked.post("/v1/translate", json={**BY_PAIR, "vectors": [[1, 2, 3]]})
+    assert_problem(answer, 422, "wrong-dimension")
+    headers = {"Content-Type": NPY, "Accept": NPY}
+    answer = linked.post(
+        "/v1/translate", params={**BY_PAIR, "confidence": "true"}, content=npy(data.new_a), headers=headers
+    )
+    assert "'confidence'" in assert_problem(answer, 406, "not-acceptable")["detail"]
+    linked.put("/v1/collections/points", json={"space": "b"})
+    for verb, path in (("PUT", "points"), ("POST", "search")):
+        fields = {"vectors": [[1, 2, 3]], "space": "a"} | ({"ids": ["x"]} if verb == "PUT" else {})
+        assert_problem(linked.request(verb, f"/v1/collections/points/{path}", json=fields), 422, "wrong-dimension")
+    names = [found["name"] for found in linked.get("/v1/translators").json()["translators"]]
+    assert "a-to-b" not in names
+
+
 def test_a_translation_that_overflows_is_422_with_the_row(spaces, assert_problem):
     large = [[1e18, 0, 0], [0, 1e18, 0], [0, 0, 1e18], [1e18, 1e18, 0], [0, 0, 0]]
     small = [[1e-10, 0, 0], [0, 1e-10, 0], [0, 0, 1e-10], [1e-10, 1e-10, 0], [0, 0, 0]]

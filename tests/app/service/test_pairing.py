@@ -110,6 +110,13 @@ def test_as_many_as_there_are_is_all(sides, selector, count):
     assert paired(*sides, IDS, Selection(selector, count)).pairs.ids == numbered(60)
 
 
+@pytest.mark.parametrize("selector", ["uniform", "farthest_point", "kmeans", PROTOTYPES])
+def test_another_seed_draws_others(sides, selector):
+    first, again, other = (paired(*sides, IDS, Selection(selector, 10), seed).pairs.source for seed in (0, 0, 1))
+    np.testing.assert_array_equal(first, again)
+    assert not np.array_equal(np.sort(first, 0), np.sort(other, 0))
+
+
 def test_prototypes_are_means_of_pairs(sides):
     done = paired(*sides, IDS, Selection(PROTOTYPES, 10))
     members = done.pairs.members
