@@ -23,8 +23,10 @@ def examine(settings: Settings) -> bool:
     page.add_row("store", known.store)
     for line in [fault] if fault else facts:
         page.add_row("", line)
+    page.add_row("saved indexes", settings.index_folder or "none: built anew at every start")
     page.add_row("bind", f"{settings.host}:{settings.port}")
     page.add_row("keys", str(len(settings.keys)) if settings.keys else "none: loopback only, every route is open")
+    page.add_row("access log", "on" if settings.access_log else "off")
     for name, limit in known.limits.items():
         page.add_row(name, f"{limit:,}")
     page.add_row("methods", ", ".join(known.methods))
@@ -41,7 +43,7 @@ def stored(settings: Settings) -> tuple[str, list[str]]:
         if not store.exists():
             return "", ["there is no store yet: `anchorage serve` makes one", *risks]
         services = Services.over(store, settings)
-        nouns = (services.spaces, services.translators, services.collections)
+        nouns = (services.spaces, services.translators, services.heads, services.collections)
         counts = ", ".join(f"{len(noun.all())} {noun.kind}s" for noun in nouns)
         services.close()
     except ServiceError as error:

@@ -44,9 +44,9 @@ def every(dependant: Dependant) -> Iterator[Dependant]:
 
 def check_known(given: list[str], known: set[str]) -> None:
     if unknown := sorted({*given} - known):
-        takes = f"with this body, if any, the route takes {sorted(known)}" if known else "the route takes none"
+        takes = sorted(known)
         raise InvalidInput(
-            f"unknown query parameters {unknown}: {takes}",
-            expected=sorted(known),
+            f"unknown query parameters {unknown}: with this body, if any, the route takes {takes or 'none'}",
+            expected=takes,
             got=unknown,
         )

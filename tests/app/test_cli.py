@@ -203,7 +203,9 @@ def test_doctor_exits_0_on_a_fresh_store(fresh: Process) -> None:
     assert (fresh.returncode, fresh.stderr) == (0, "")
 
 
-@pytest.mark.parametrize("label", ["versions", "device", "index", "store", "bind", "keys", "methods"])
+@pytest.mark.parametrize(
+    "label", ["versions", "device", "index", "store", "saved indexes", "bind", "keys", "access log", "methods"]
+)
 def test_doctor_prints(fresh: Process, label: str) -> None:
     assert re.search(rf"^\s*{label} +\S", fresh.stdout, re.MULTILINE)
 
@@ -214,7 +216,8 @@ def test_doctor_prints_every_limit(fresh: Process, limit: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "fact", ["12,345", "fresh.db", "0 spaces, 0 translators, 0 collections", "torch", "faiss", "all is well"]
+    "fact",
+    ["12,345", "fresh.db", "0 spaces, 0 translators, 0 heads, 0 collections", "torch", "faiss", "all is well"],
 )
 def test_doctor_prints_the_facts(fresh: Process, fact: str) -> None:
     assert fact in fresh.stdout

@@ -35,6 +35,18 @@ def refused(headed, assert_problem):
     return lambda code, **fields: assert_problem(put(headed, **fields), 422, code)
 
 
+@pytest.mark.parametrize("weight", [[[1, 2], [3]], [[[1], [2, 3]]], [[1, 2], 3]])
+def test_lists_of_unequal_length_are_told(refused, weight):
+    assert "equally long" in refused("invalid-input", weight=weight)["detail"]
+
+
+def test_no_translator_is_fitted_for_a_relative_head(headed, assert_problem):
+    assert headed.get("/v1/heads/r").json()["relative"]
+    body = {"source": "a", "target": "b", "objective": "head", "head": "r"}
+    problem = assert_problem(headed.put("/v1/translators/no", json=body), 422, "invalid-input")
+    assert "without a translator" in problem["detail"]
+
+
 # What is made
 
 

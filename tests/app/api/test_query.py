@@ -34,6 +34,7 @@ def test_every_route_but_a_probe_refuses_what_it_does_not_know(linked, assert_pr
     known = [] if (method, path) in BINARY else TAKEN[method, path]
     assert (problem["got"], problem["expected"]) == (["limti"], sorted(known))
     assert "limti" in problem["detail"]
+    assert ("takes none" in problem["detail"]) == (not known)
 
 
 @pytest.mark.parametrize("path", PROBES)
