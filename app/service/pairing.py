@@ -20,6 +20,7 @@ from anchors import (
 )
 from anchors.arrays import Rows
 from anchors.errors import UnknownSelector
+from anchors.induced import InducedPairs
 from app.errors import InvalidInput
 from app.service.inputs import check_choice
 from models.aside import Aside
@@ -32,6 +33,7 @@ from models.screening import suspicious
 PAIRINGS = ("ids", "bootstrap", "unpaired")
 PROTOTYPES = "prototypes"
 CHOICES = (*SELECTORS, PROTOTYPES)
+SHOWN = 20  # induced pairs that a report names
 
 
 @dataclass(frozen=True)
@@ -162,11 +164,20 @@ def matched(
         return pair_by_ids(source.anchors, target.anchors), {}
     if pairing.method == "unpaired":
         pairs, unpaired = pair_unpaired(source.everything(), target.everything(), seed, progress)
-        return pairs, {"unpaired": unpaired.to_dict()}
+        return pairs, {"unpaired": unpaired.to_dict(), "surest": surest(pairs)}
     seeds = pair_by_ids(source.anchors, target.anchors)
     left, right = (side.everything().without(seeds.ids) for side in (source, target))
     pairs, bootstrap = pair_by_bootstrap(seeds, left, right, seed, progress)
-    return pairs, {"bootstrap": bootstrap.to_dict()}
+    return pairs, {"bootstrap": bootstrap.to_dict(), "surest": surest(pairs)}
+
+
+def surest(pairs: InducedPairs) -> list[dict[str, Any]]:
+    """The induced pairs of the largest cosines, for a look at what was joined."""
+    order = [row for row in np.argsort(-pairs.scores, kind="stable").tolist() if pairs.induced[row]]
+    return [
+        {"source": pairs.joins[row][0], "target": pairs.joins[row][1], "cosine": float(pairs.scores[row])}
+        for row in order[:SHOWN]
+    ]
 
 
 def believed(pairs: Pairs, seed: int) -> tuple[Pairs, list[str]]:

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from anchors import SELECTORS
-from app.service.pairing import PAIRINGS, PROTOTYPES
+from app.service.pairing import PAIRINGS, PROTOTYPES, SHOWN
 from tests.anchors.conftest import Clouds
 from tests.app.api.conftest import put_points, put_space, served
 
@@ -167,6 +167,10 @@ def test_the_report_says_how_the_pairs_came_about(induced):
     assert notes["pairs"] == 8 + notes["bootstrap"]["induced"] > 200
     assert notes["bootstrap"]["after"] > notes["bootstrap"]["before"]
     assert report["anchors"] + len(report["suspicious"]) + len(notes["dropped"]) == notes["pairs"]
+    assert len(notes["surest"]) == SHOWN
+    assert all(pair["source"].replace("a-", "b-") == pair["target"] for pair in notes["surest"])
+    cosines = [pair["cosine"] for pair in notes["surest"]]
+    assert cosines == sorted(cosines, reverse=True)
 
 
 def test_it_translates_new_items_better_than_the_few_ids_do(induced):
