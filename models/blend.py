@@ -89,7 +89,7 @@ class Blend:
 class Part(NamedTuple):
     """Directions that are compared in, with the weights of their cosines and of what is subtracted for hubs.
 
-    Those that differ in the strength of their directions alone have the very same m and B, and share products.
+    Those that differ in the strength of their directions alone have the very same m and D, and share products.
     """
 
     mean: Tensor  # m (d2,)
@@ -101,10 +101,6 @@ class Part(NamedTuple):
     def weighted(self, codes: Tensor) -> Tensor:
         """(n, r)"""
         return codes if self.strength is None else codes * self.strength
-
-    @property
-    def place(self) -> tuple[int, int]:
-        return id(self.mean), id(self.directions)
 
 
 @dataclass(frozen=True)
@@ -119,11 +115,22 @@ class Fitted:
         """(K, d2)"""
         return torch.stack([part.mean for part in self.parts])
 
+    @cached_property
+    def alike(self) -> list[list[int]]:
+        """The numbers of the parts that share m and D, for each of these."""
+        found: dict[tuple[int, int], list[int]] = {}
+        for number, part in enumerate(self.parts):
+            found.setdefault((id(part.mean), id(part.directions)), []).append(number)
+        return list(found.values())
+
     def codes(self, y: Tensor) -> list[Tensor]:
         """y (n, d2), translated or stored -> (n, r) of each part."""
-        first = {part.place: part for part in reversed(self.parts)}
-        shared = {place: projected(y - part.mean, part.directions) for place, part in first.items()}
-        return [part.weighted(shared[part.place]) for part in self.parts]
+        found: dict[int, Tensor] = {}
+        for numbers in self.alike:
+            first = self.parts[numbers[0]]
+            shared = projected(y - first.mean, first.directions)
+            found |= {number: self.parts[number].weighted(shared) for number in numbers}
+        return [found[number] for number in range(len(self.parts))]
 
     def asked(self, translated: Tensor) -> list[Tensor]:
         """(n, d2) -> codes (n, r) of each part, whose products with unit codes are α times the cosines."""
@@ -132,12 +139,11 @@ class Fitted:
     def fold(self, translated: Tensor) -> Tensor:
         """(n, d2) -> q' (n, K, d2), whose products with y - m are the cosines times α ‖c‖."""
         codes = [part.weighted(codes) for part, codes in zip(self.parts, self.asked(translated), strict=True)]
-        places = [part.place for part in self.parts]
         folded = codes[0].new_empty(len(translated), len(codes), translated.shape[1])
-        for part in {part.place: part for part in self.parts}.values():
-            alike = [number for number, place in enumerate(places) if place == part.place]
-            together = torch.stack([codes[number] for number in alike], 1)  # (n, those alike, r)
-            folded[:, alike] = together if part.directions is None else together @ part.directions.T
+        for numbers in self.alike:
+            directions = self.parts[numbers[0]].directions
+            together = torch.stack([codes[number] for number in numbers], 1)  # (n, those alike, r)
+            folded[:, numbers] = together if directions is None else together @ directions.T
         return folded
 
     def scalars(self, y: Tensor) -> tuple[Tensor, Tensor]:
@@ -171,13 +177,13 @@ class Fitted:
     def tensors(self) -> dict[str, Tensor]:
         """By name, single precision: what is stored."""
         weights = torch.tensor([[part.cosine, part.hubs] for part in self.parts])
-        places = [part.place for part in self.parts]
-        first = [places.index(place) for place in places]
-        named: dict[str, Tensor | None] = {"weights": weights, "alike": torch.tensor(first), "sample": self.sample}
-        for number, part in enumerate(self.parts):
-            named[f"{number}.strength"] = part.strength
-            if first[number] == number:
-                named |= {f"{number}.mean": part.mean, f"{number}.projection": part.directions}
+        first = torch.empty(len(self.parts))  # the number of the part that has the directions
+        named: dict[str, Tensor | None] = {"weights": weights, "alike": first, "sample": self.sample}
+        named |= {f"{number}.strength": part.strength for number, part in enumerate(self.parts)}
+        for numbers in self.alike:
+            first[numbers] = float(numbers[0])
+            part = self.parts[numbers[0]]
+            named |= {f"{numbers[0]}.mean": part.mean, f"{numbers[0]}.projection": part.directions}
         return {name: tensor.float().contiguous() for name, tensor in named.items() if tensor is not None}
 
     @classmethod

@@ -112,7 +112,7 @@ def stitch(
     request: Request,
 ) -> Response:
     """Run a head on the vectors of any space that reaches its own."""
-    services, reply = served(request, *ALL, beside=["top"] * bool(body.top_k))
+    services, reply = served(request, *ALL, beside=["top"] if body.top_k else [])
     done = services.stitching.stitch(body.source, body.head, body.vectors, body.translator)
     top = {"top": done.top(body.top_k)} if body.top_k else {}
     return reply({**done.answers, **top, **done.named})

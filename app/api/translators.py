@@ -84,7 +84,7 @@ def translate(
     request: Request,
 ) -> Response:
     """Carry vectors from one space to another. The first use of a pair of spaces fits its translator."""
-    services, reply = served(request, *ALL, beside=["confidence"] * body.confidence)
+    services, reply = served(request, *ALL, beside=["confidence"] if body.confidence else [])
     translators = services.translators
     if body.translator:
         route = translators.named(body.translator)

@@ -99,9 +99,7 @@ class Collections(Resources):
         """
         self.check_payloads(rows)
         collection = Collection.of(self.get(name))
-        if space is not None and not translator:
-            self.spaces.check_width(space, rows.vectors)  # before a first use, which takes seconds
-        route = self.route(collection, space, translator, RECONSTRUCTION)
+        route = self.route(collection, space, translator, RECONSTRUCTION, rows.vectors)
         if route:
             vectors = self.translators.translate(route, rows.vectors).vectors
             rows = replace(rows, vectors=vectors, origins=[orjson.dumps(route.origin)] * len(vectors))
@@ -194,7 +192,12 @@ class Collections(Resources):
         self.opened(name)
 
     def route(
-        self, collection: Collection, space: str | None, translator: str | None, purpose: Purpose
+        self,
+        collection: Collection,
+        space: str | None,
+        translator: str | None,
+        purpose: Purpose,
+        vectors: Vectors,
     ) -> Route | None:
         """The way from `space`, or the translator's source, into the collection; None for native vectors."""
         if translator is not None:
@@ -203,6 +206,7 @@ class Collections(Resources):
             return route
         if space in (None, collection.space):
             return None
+        self.spaces.check_width(space, vectors)  # before a first use, which takes seconds
         return self.translators.between(space, collection.space, purpose)
 
     def check_vectors(self, name: str, collection: Collection, vectors: Vectors) -> None:

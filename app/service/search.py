@@ -137,10 +137,8 @@ class Search:
 
     def _translated(self, collection: Collection, query: Query) -> Translation | None:
         """Scores by cosine need what retrieves, the other metrics vectors that are near the true ones."""
-        if query.space is not None and not query.translator:
-            self.spaces.check_width(query.space, query.vectors)  # before a first use, which takes seconds
         purpose = RETRIEVAL if collection.metric == "cosine" else RECONSTRUCTION
-        route = self.collections.route(collection, query.space, query.translator, purpose)
+        route = self.collections.route(collection, query.space, query.translator, purpose, query.vectors)
         if route is None:
             return None
         return self.collections.translators.translate(route, query.vectors, query.confidence)

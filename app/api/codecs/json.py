@@ -226,11 +226,11 @@ def array_of(value: Any) -> NDArray[np.float32]:
             f"got {value!r:.40}"
         )
     try:
-        numbers_ = np.asarray(value, np.float64)
+        array = np.asarray(value, np.float64)
     except ValueError as error:
         raise ValueError("the lists of an array must be equally long at every depth, and these are not") from error
     with np.errstate(over="ignore"):
-        return numbers_.astype(np.float32)
+        return array.astype(np.float32)
 
 
 def leaves(value: list[Any]) -> set[type]:
