@@ -1,5 +1,6 @@
 """/v1/heads and /v1/stitch."""
 
+from dataclasses import replace
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Request, Response
@@ -98,6 +99,8 @@ def evaluate_head(
 ) -> EvaluationOut:
     """How good a head is on labelled vectors of any space; the last figures of each are shown with the head."""
     items = examples(services.spaces, body.source, body.truth(), body.named or body.ids, body.vectors)
+    if body.native is not None:
+        items = replace(items, native=body.native.numpy())
     return EvaluationOut(**vars(services.evaluations.evaluate(head, items, body.translator)))
 
 

@@ -57,6 +57,7 @@ class Evaluations:
         check_number(len(of))
         record, head, seen = self.heads.steady(name, lambda r: (r, self.heads.of(r), self.heads.seen(r)))
         check_size((len(of), *head.shape), self.stitching.max_outputs)
+        self._check_native(record, of)
         grade = grading(record, of.truth)
         route = self.stitching.route(of.space, record, translator)
         known = known_as(of, self.spaces.anchors(of.space))
@@ -84,9 +85,12 @@ class Evaluations:
     def _native(self, record: Record, head: Head, of: Examples, grade: Grade) -> Grades | None:
         """Where every item has a vector in the head's own space."""
         home = self._home(record)
-        if home is None or not (of.space == home or self._missing(home, of) == 0):
+        if home is None or self._missing(home, of):
             return None
-        vectors = of.vectors if of.space == home else self.spaces.anchors(home).rows(of.ids or [])
+        if of.space == home:
+            vectors = of.vectors
+        else:
+            vectors = self.spaces.anchors(home).rows(of.ids or []) if of.native is None else of.native
         return grade(self.stitching.outputs(record, head, home, vectors, None))
 
     def _relative(self, record: Record, head: Head, of: Examples, grade: Grade) -> Grades | None:
@@ -126,9 +130,21 @@ class Evaluations:
         home = home_of(record)
         return home if home is not None and self.spaces.find(home) else None
 
-    def _missing(self, space: str, of: Examples) -> int:
-        """Items without a vector in the space."""
-        return len(of) - len(set(self.spaces.anchors(space).ids).intersection(of.ids or []))
+    def _missing(self, home: str, of: Examples) -> int:
+        """Items without a vector in the head's own space."""
+        if of.space == home or of.native is not None:
+            return 0
+        return len(of) - len(set(self.spaces.anchors(home).ids).intersection(of.ids or []))
+
+    def _check_native(self, record: Record, of: Examples) -> None:
+        """InvalidInput, WrongDimension."""
+        if of.native is None:
+            return
+        home = self._home(record)
+        if home is None or home == of.space:
+            why = "has no space of its own" if home is None else f"is of {home!r}, of which `vectors` are already"
+            raise InvalidInput(f"head {record.name!r} {why}: leave `native` out")
+        self.spaces.check_width(home, of.native)
 
     def _warnings(
         self,
@@ -141,6 +157,7 @@ class Evaluations:
     ) -> list[str]:
         """What a reader of the figures should not overlook."""
         home = self._home(record)
+        missing = self._missing(home, of) if home else 0
         shared = set().union(*(self._shared(step) for step in route.steps)) if route else set()
         leaked = sum(id_ in shared and id_ not in crossed for id_ in known)
         codes = set((record.value["relative"] or {"anchors": []})["anchors"])
@@ -156,9 +173,8 @@ class Evaluations:
                 record.value["fit"] is not None and not has_marks(record)
             ),
             f"no native figures: there is no space {home_of(record)!r} any more": home != home_of(record),
-            f"no native figures: {home!r} does not have all of the items": (
-                home not in (None, of.space) and of.ids is not None and self._missing(str(home), of) > 0
-            ),
+            f"no native figures, and so no retention: {home!r} has no anchors for {missing} of the {len(of)} "
+            "items, name such as it has by `ids`, or give the `native` vectors of all": missing > 0,
             "anchors or the head have changed since the translation was fitted: items that it was fitted on may "
             "count as others, fit it anew": route is not None and route.stale,
         }

@@ -19,12 +19,15 @@ Truth = list[str] | Tensor  # labels (n), or values (n, ...)
 
 @dataclass(frozen=True)
 class Examples:
-    """Vectors (n, d) of a space, and what is true of them; `ids` where the items are named."""
+    """Vectors (n, d) of a space, and what is true of them; `ids` where the items are named, `native` (n, d2) where
+    they are known in the head's own space too.
+    """
 
     space: str
     vectors: Vectors
     truth: Truth
     ids: list[str] | None = None
+    native: Vectors | None = None
 
     def __len__(self) -> int:
         return len(self.vectors)
@@ -51,10 +54,11 @@ def known_as(of: Examples, anchors: AnchorSet) -> list[str | None]:
 
 
 def marks(of: Examples, ids: Sequence[str | None]) -> list[set[bytes]]:
-    """Of every item: of its vector, and of its id if it has one."""
-    vectors = (mark(b"vector", vector.tobytes()) for vector in of.vectors)
+    """Of every item: of its vectors, and of its id if it has one."""
+    matrices = [of.vectors] if of.native is None else [of.vectors, of.native]
+    vectors = ({mark(b"vector", vector.tobytes()) for vector in item} for item in zip(*matrices, strict=True))
     names = ({mark(b"id", id_.encode())} if id_ is not None else set() for id_ in ids)
-    return [{vector, *name} for vector, name in zip(vectors, names, strict=True)]
+    return [vector | name for vector, name in zip(vectors, names, strict=True)]
 
 
 def mark(kind: bytes, data: bytes) -> bytes:

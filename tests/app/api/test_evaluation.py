@@ -227,6 +227,22 @@ def test_items_with_ids_that_are_anchors_of_the_heads_space_have_native_figures(
     assert figures["retention"] == pytest.approx(share)
 
 
+@pytest.mark.parametrize(("head", "by"), [("labels", "stitched"), ("free", "relative")])
+def test_native_vectors_of_fresh_items_show_what_is_lost(head, by, fitted, items, fresh):
+    figures = evaluate(fitted, head, "far", **fresh("far"), native=items.near[ANCHORS:].tolist())
+    assert figures["native"] == evaluate(fitted, head, "near", **fresh("near"))["native"]
+    share = figures[by]["accuracy"]["mean"] / figures["native"]["accuracy"]["mean"]
+    assert figures["retention"] == pytest.approx(share)
+    assert figures["warnings"] == []
+
+
+def test_without_native_vectors_an_evaluation_says_what_is_missing(fitted, fresh):
+    figures = evaluate(fitted, "labels", "far", **fresh("far"))
+    assert (figures["native"], figures["retention"]) == (None, None)
+    (warning,) = figures["warnings"]
+    assert "'near' has no anchors for 120 of the 120 items, name such as it has by `ids`" in warning
+
+
 def test_a_relative_head_outlives_the_space_that_it_was_fitted_in(both, items, by_id, fresh):
     anchors = {"selector": "kmeans", "count": 30}
     both.post("/v1/heads/h/fit", json={"space": "near", "labels": by_id, "relative": {"anchors": anchors}})
@@ -297,7 +313,7 @@ def test_some_items_may_be_anchors_and_others_not(fitted, items):
     given = {"labels": items.labels[rows], "vectors": items.far[rows].tolist(), "ids": items.ids[rows]}
     figures = evaluate(fitted, "labels", "far", **given)
     assert (figures["items"], figures["cross_fitted"], figures["native"]) == (40, 20, None)
-    assert "no native figures: 'near' does not have all of the items" in figures["warnings"]
+    assert any("'near' has no anchors for 20 of the 40 items" in warning for warning in figures["warnings"])
 
 
 def test_anchors_that_cannot_be_cross_fitted_are_a_warning(fitted, items, by_id):
@@ -346,6 +362,7 @@ def test_items_that_are_no_anchors_are_known_by_their_vectors_and_ids(both, item
     given = {"labels": items.labels[others], "vectors": items.far[others].tolist()}
     assert seen(evaluate(both, "h", "far", **given)) == 0  # nothing says whose vectors these are
     assert seen(evaluate(both, "h", "far", **given, ids=items.ids[others])) == 20
+    assert seen(evaluate(both, "h", "far", **given, native=items.near[others].tolist())) == 20
 
 
 def test_fresh_items_are_not_held_to_be_seen(fitted, fresh):
@@ -468,6 +485,36 @@ def test_too_many_items_for_an_evaluation_are_422(refused):
 
 def test_vectors_of_another_width_are_422(refused):
     refused("wrong-dimension", vectors=[[1, 2, 3]] * 40)
+
+
+NATIVE = {"source": "far", "vectors": [[0.5] * 7] * 40}
+
+
+@pytest.mark.parametrize(
+    ("fields", "says"),
+    [
+        ({**NATIVE, "native": [[1, 2, 3, 4, 5]] * 39}, "one vector for each of 40 items, got shape [39, 5]"),
+        ({**NATIVE, "native": [1.0] * 40}, "one vector for each of 40 items, got shape [40]"),
+        ({**NATIVE, "native": [["one"] * 5] * 40}, "numbers in nested lists"),
+        ({**NATIVE, "native": [[1e39] * 5] * 40}, "finite numbers of single precision"),
+        ({"native": [[1, 2, 3, 4, 5]] * 40}, "`vectors` are already: leave `native` out"),
+    ],
+)
+def test_native_vectors_that_cannot_be_are_422(fields, says, refused):
+    assert says in refused("invalid-input", **fields)["detail"]
+
+
+def test_native_vectors_of_another_width_are_422(refused):
+    assert refused("wrong-dimension", **NATIVE, native=[[1, 2, 3]] * 40)["expected"]["space"] == "near"
+
+
+def test_a_head_without_a_space_has_no_native_vectors(both, items, fresh, assert_problem):
+    codes = {"anchors": items.ids[:5], "similarity": "cosine"}
+    body = {"kind": "linear", "relative": codes, "weight": [[1] * 5] * 3, "labels": ["cat", "dog", "owl"]}
+    assert both.put("/v1/heads/bare", json=body).status_code == 201
+    given = {"source": "far", **fresh("far"), "native": [[1] * 5] * 120}
+    answer = both.post("/v1/heads/bare/evaluate", json=given)
+    assert "has no space of its own: leave `native` out" in assert_problem(answer, 422, "invalid-input")["detail"]
 
 
 def test_an_evaluation_of_no_head_is_404(refused):
