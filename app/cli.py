@@ -17,7 +17,7 @@ from app.api.validation import message
 from app.errors import ConfigurationError
 from app.health import ask
 from app.keys import SCOPES, Key
-from app.settings import Settings
+from app.settings import Settings, unknown_variables
 
 # that a connection may rest. Who sends is to close it first, or its next request may meet the end of the
 # connection: load balancers and nginx drop those that they keep after 60 seconds, Go's clients after 90.
@@ -47,6 +47,8 @@ def serve(host: Host = None, port: Port = None, store: Store = None) -> None:
     from app.main import create_app  # noqa: PLC0415
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s:     %(name)s: %(message)s")
+    for name in unknown_variables():
+        logging.getLogger("anchorage").warning("%s is no setting: is it misspelt?", name)
     app = create_app(settings)
     # Imported modules hold some 300,000 objects, which stay: to go through them takes the collector a fifth of a
     # second, in which all requests wait.

@@ -7,7 +7,7 @@ from app.api.codecs import CODECS
 from app.errors import ServiceError
 from app.service import Services
 from app.service.info import info
-from app.settings import Settings
+from app.settings import Settings, unknown_variables
 from app.store import open_store
 
 
@@ -27,6 +27,8 @@ def examine(settings: Settings) -> bool:
     page.add_row("bind", f"{settings.host}:{settings.port}")
     page.add_row("keys", str(len(settings.keys)) if settings.keys else "none: loopback only, every route is open")
     page.add_row("access log", "on" if settings.access_log else "off")
+    for name in unknown_variables():
+        page.add_row("no setting", f"[yellow]{name}: is it misspelt?[/yellow]")
     for name, limit in known.limits.items():
         page.add_row(name, f"{limit:,}")
     page.add_row("methods", ", ".join(known.methods))

@@ -1,17 +1,19 @@
 """The only reader of the environment: every setting is ANCHORAGE_<NAME>."""
 
+import os
 from typing import Annotated
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+PREFIX = "ANCHORAGE_"
 MIB, GIB = 2**20, 2**30
 
 
 class Settings(BaseSettings):
     """What an operator may choose. `anchorage doctor` prints the values in force."""
 
-    model_config = SettingsConfigDict(env_prefix="ANCHORAGE_", frozen=True, extra="forbid")
+    model_config = SettingsConfigDict(env_prefix=PREFIX, frozen=True, extra="forbid")
 
     store: str = Field("sqlite:///data/anchorage.db", description="URL: sqlite:///path, redis://host:port/db")
     index_folder: str = Field("", description="where built indexes are saved; none: built anew at every start")
@@ -40,3 +42,9 @@ class Settings(BaseSettings):
     def _split(cls, value: object) -> object:
         """In the environment keys are one text."""
         return tuple(key.strip() for key in value.split(",") if key.strip()) if isinstance(value, str) else value
+
+
+def unknown_variables() -> list[str]:
+    """Of the environment: such as look like settings and are none. One of them may be misspelt."""
+    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    return sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)

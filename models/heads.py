@@ -95,6 +95,14 @@ class LinearHead(Head):
         weight = parts["weight"]
         check_tensor("weight", weight, ndim=2)
         bias = parts.get("bias", torch.zeros(len(weight)))
+        if weight.shape[:1] != bias.shape == weight.shape[1:]:
+            raise InvalidHead(
+                f"tensor 'weight' must be (outputs, dimensions), got the shape {list(weight.shape)} beside "
+                f"{len(bias)} numbers of bias, one for each output: give it transposed",
+                tensor="weight",
+                expected=[len(bias), len(weight)],
+                got=list(weight.shape),
+            )
         check_tensor("bias", bias, (len(weight),))
         return cls(weight, bias, activation)
 

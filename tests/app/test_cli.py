@@ -223,6 +223,13 @@ def test_doctor_prints_the_facts(fresh: Process, fact: str) -> None:
     assert fact in fresh.stdout
 
 
+def test_doctor_names_what_looks_like_a_setting(tmp_path: Path, fresh: Process) -> None:
+    assert "no setting" not in fresh.stdout
+    assert re.search(
+        r"no setting +ANCHORAGE_STROE: is it misspelt", anchorage(tmp_path, "doctor", stroe="x").stdout
+    )
+
+
 def test_doctor_makes_no_store_that_is_not_there(tmp_path: Path) -> None:
     done = anchorage(tmp_path, "doctor")
     assert (done.returncode, done.stderr) == (0, "")
@@ -413,8 +420,9 @@ def test_healthcheck_says_what_another_server_answered(answered: bytes, why: str
 def test_healthcheck_exits_0_when_the_server_is_ready(tmp_path: Path) -> None:
     port = free_port()
     settings = {"port": str(port), "store": f"sqlite:///{tmp_path}/store.db"}
-    with serving(tmp_path, port, **settings):
+    with serving(tmp_path, port, stroe="x", **settings):
         done = anchorage(tmp_path, "healthcheck", **settings)
+    assert "ANCHORAGE_STROE is no setting: is it misspelt?" in (tmp_path / "server.log").read_text()
     assert (done.returncode, done.stdout) == (0, f"http://127.0.0.1:{port} is ready\n")
 
 
