@@ -47,13 +47,15 @@ class Codes:
         self.held: Held | None = None  # by the owner of a device
 
     @classmethod
-    def learned(cls, kind: str, sample: Vectors, points: int, products: bool) -> Self:
-        """An empty one for so many points, some of whose codes are in the sample (s, w)."""
+    def learned(cls, kind: str, sample: Vectors, points: int, reach: Callable[[], float] | None) -> Self:
+        """An empty one for so many points, some of whose codes are in the sample (s, w). Where these are compared
+        by products, `reach` tells the length of the longest of all; None where by distances.
+        """
         scale = 1 / max(float(np.abs(sample).max()), TINY)
-        norms = np.linalg.norm(sample * scale, axis=1)
-        made = cls(None, scale, float(norms.max()) if products and np.ptp(norms) > ALIKE else 0.0)
+        varied = reach is not None and np.ptp(np.linalg.norm(sample * scale, axis=1)) > ALIKE
+        made = cls(None, scale, reach() * scale if reach and varied else 0.0)
         rows = made._stored(sample)
-        metric = faiss.METRIC_INNER_PRODUCT if products and not made.length else faiss.METRIC_L2
+        metric = faiss.METRIC_L2 if reach is None or varied else faiss.METRIC_INNER_PRODUCT
         index = untyped.index_factory(rows.shape[1], INDEXES[kind].format(lists=lists(points)), metric)
         if isinstance(index, faiss.IndexIVF):
             index.cp.niter, index.cp.max_points_per_centroid = ROUNDS, PER_LIST
@@ -78,6 +80,10 @@ class Codes:
         """Its device, where it is a kind that such have."""
         if not isinstance(self.index, faiss.IndexHNSW):
             self.held = owner.hold(self.index)
+
+    def takes(self, codes: Vectors) -> bool:
+        """Whether none is longer than what all are brought to: it would seem far from everything."""
+        return not self.length or longest(codes) * self.scale <= self.length + ALIKE
 
     def copy(self) -> "Codes":
         return Codes(untyped.clone_index(self.index), self.scale, self.length)
@@ -113,6 +119,11 @@ class Codes:
             squares = np.einsum("nw,nw->n", rows, rows)
             rows = np.column_stack([rows, np.sqrt((self.length**2 - squares).clip(0))])
         return single(rows)
+
+
+def longest(codes: Vectors) -> float:
+    """The length of the longest."""
+    return float(np.linalg.norm(codes, axis=1).max(initial=0.0))
 
 
 def searched(index: Any, queries: Vectors, k: int, effort: int, wanted: Mask | None = None) -> Slots:

@@ -20,11 +20,11 @@ from app.index.base import Slots, Vectors
 from app.index.faiss import Codes
 from app.index.view import View
 
-FORMAT = 1
+FORMAT = 2
 DIGEST, LENGTH = 32, 8  # bytes of the checksum, and of the length of the header
 NOBODY = 2**64 - 1  # the fingerprint of a vector that is no longer known
 LONGER = 1.1  # times as many codes as the file has, and it is written again
-KEPT = ("learned", "effort", "recall_at_10", "recall_at_30", "built_at")
+KEPT = ("learned", "effort", "fetch", "recall_at_10", "recall_at_30", "is_enough", "built_at")
 
 Prints = NDArray[np.uint64]
 logger = logging.getLogger("anchorage")
@@ -79,7 +79,12 @@ class Saved:
         self._codes, self._learned = len(near.slots), near.learned
 
     def delete(self) -> None:
-        self.path.unlink(missing_ok=True)
+        """With what a write that was broken off has left."""
+        for path in (self.path, beside(self.path)):
+            try:
+                path.unlink(missing_ok=True)
+            except OSError as error:
+                logger.warning("%s is not deleted: %s", path, error)
 
     def _identity(self, kind: str, view: View) -> dict[str, Any]:
         return {"format": FORMAT, "kind": kind, "metric": self.metric, "dim": view.vectors.shape[1]}
@@ -108,12 +113,16 @@ def unpacked(data: bytes) -> tuple[dict[str, Any], Prints, NDArray[np.uint8]]:
 def write(path: Path, parts: Sequence[bytes]) -> None:
     """All or nothing, and on disk."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    beside = path.with_name(f"{path.name}.tmp")
-    with beside.open("wb") as file:
+    with beside(path).open("wb") as file:
         file.writelines(parts)
         file.flush()
         os.fsync(file.fileno())
-    beside.replace(path)
+    beside(path).replace(path)
+
+
+def beside(path: Path) -> Path:
+    """Where it is written first."""
+    return path.with_name(f"{path.name}.tmp")
 
 
 def fingerprints(vectors: Vectors, slots: Slots) -> Prints:

@@ -15,6 +15,7 @@ FEW = 10_000  # points among which an exact search is as fast, where a filter le
 BEHIND = 4096  # points without a code before an approximation grows, or one
 ONE_IN = 256  # of so many
 OUTGROWN = 4  # times the points that it was made for
+HARDER = 2  # times the effort that was enough before it grew: what it has learned no longer suits
 
 AUTO = "auto"
 LARGE = 20_000  # points from which auto approximates
@@ -93,13 +94,13 @@ class Searcher:
         return View(self.scoring, table.changes, table.taken, table.written, table.vectors, numbers)
 
     def search(self, queries: Vectors, k: int, allowed: Mask | None = None, choosy: bool = False) -> Ranking:
-        """See Index. Who is choosy passes over an approximation that is no faster than an exact search."""
+        """See Index."""
         view = self.view
         wanted = view.taken if allowed is None else view.taken & fitted(allowed, len(view.taken))
         matching = self.table.count if allowed is None else count(wanted)
         coverage, k = self._covers(view), min(k, matching)
         few = allowed is not None and matching <= FEW
-        if coverage is None or few or (choosy and not coverage.approximation.is_worth):
+        if coverage is None or few or not coverage.approximation.serves(choosy):
             return view.nearest(queries, k, wanted)
         folded = view.folded(queries)
         candidates = coverage.candidates(view, folded, k, None if allowed is None else wanted)
@@ -118,6 +119,8 @@ class Searcher:
         coverage = self._covers(self.view)
         if coverage is None or not coverage.suits(kind):
             return self.table.count > 0
+        if not coverage.approximation.is_enough:  # nor would it be with a few more
+            return False
         return coverage.behind > max(BEHIND, coverage.known // ONE_IN)
 
     def snapshot(self) -> View:
@@ -128,9 +131,11 @@ class Searcher:
         """What is due, from a snapshot, while others search and write."""
         near = self.approximation
         coverage = Coverage.of(near, view) if near else None
-        if near is None or coverage is None or not coverage.suits(kind):
-            return Approximation.built(kind, view, view.taken.nonzero()[0])
-        return near.grown(view, coverage.rest.nonzero()[0])
+        if near and coverage and coverage.suits(kind) and near.takes(view, rest := coverage.rest.nonzero()[0]):
+            grown = near.grown(view, rest)
+            if grown.is_enough and grown.effort <= HARDER * near.effort:
+                return grown
+        return Approximation.built(kind, view, view.taken.nonzero()[0])
 
     def _covers(self, view: View) -> Coverage | None:
         """Worked out after a change."""

@@ -2,13 +2,14 @@
 
 import threading
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import orjson
 
-from app.errors import Conflict, InvalidInput, InvalidVectors, OverLimit, WrongDimension
+from app.errors import Conflict, InvalidInput, InvalidVectors, NotFound, OverLimit, WrongDimension
 from app.index import AUTO, INDEXES, METRICS, Vectors
 from app.service.filters import Filter
 from app.service.indexing import Indexing
@@ -156,9 +157,11 @@ class Collections(Resources):
         return [f"collection {name!r}: {live.fault}" for name, live in list(self._live.items()) if live.fault]
 
     def index_status(self, name: str) -> IndexStatus | None:
-        """None before the collection is in memory."""
-        live = self._live.get(name)
-        return live.status() if live else None
+        """As of the last write, so that what is due begins; None before the collection is in memory."""
+        if name in self._live:
+            with suppress(NotFound):
+                return self.opened(name)[1].status()
+        return None
 
     def opened(self, name: str) -> tuple[Collection, Live]:
         """What the record says, and the points in memory as it says. NotFound."""

@@ -141,8 +141,8 @@ class Live:
         with self._turn.shared():
             near, kind = self._index.by_metric.approximation, self._kind(self._index.by_metric)
             building = kind != "exact" and self.fault is None
-            if near and self._choosy and not near.is_worth:
-                return IndexStatus("exact", "exact", fault=self.fault)
+            if near and not near.serves(self._choosy):
+                return IndexStatus("exact", "exact", fault=self.fault or near.shortfall)
             if near is None or (building and near.kind != kind):
                 return IndexStatus(kind, "building" if building else "exact", fault=self.fault)
             return IndexStatus(
@@ -302,7 +302,7 @@ class Live:
         saved = self.saved if searcher is self._index.by_metric else None
         loaded = saved.load(kind, view) if saved and searcher.approximation is None else None
         approximation = loaded or searcher.improved(kind, view)
-        if saved and self.kind != "exact":
+        if saved and self.kind != "exact" and approximation.is_enough:
             saved.save(approximation, view)
         if self._indexing.owner:
             approximation.codes.move_to(self._indexing.owner)

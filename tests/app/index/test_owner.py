@@ -19,7 +19,7 @@ def vectors(n, seed=0):
 
 def codes(kind="ivf_sq8"):
     stored = vectors(POINTS)
-    made = Codes.learned(kind, stored, POINTS, products=False)
+    made = Codes.learned(kind, stored, POINTS, reach=None)
     made.add(stored)
     return made
 

@@ -210,3 +210,19 @@ def test_matching_pairs_equals_once(seed):
 @pytest.fixture(autouse=True)
 def logged(caplog):
     caplog.set_level(logging.WARNING, logger="anchorage")
+
+
+def test_a_file_that_cannot_be_deleted_stays(file, index, caplog):
+    file.path.unlink()
+    file.path.mkdir()
+    file.delete()
+    assert f"{file.path} is not deleted" in caplog.text
+    Saved(file.path / "not" / "a" / "folder", "cosine").delete()
+
+
+def test_what_a_broken_write_left_goes_with_the_file(file, index):
+    left = file.path.with_name("docs.index.tmp")
+    left.write_bytes(b"half of it")
+    file.delete()
+    assert not file.path.exists()
+    assert not left.exists()

@@ -290,7 +290,7 @@ def test_an_approximation_that_looks_at_much_is_passed_over_by_who_is_choosy(spr
     )
     searcher.put(np.arange(20000))
     searcher.approximation = searcher.improved("ivf_sq8", searcher.snapshot())
-    assert searcher.approximation.is_worth is worth
+    assert searcher.approximation.serves(choosy=True) is worth
     queries = searcher.table.vectors[:3]
     assert searcher.search(queries, 5).proposer == "ivf_sq8"
     assert searcher.search(queries, 5, choosy=True).proposer == ("ivf_sq8" if worth else "exact")

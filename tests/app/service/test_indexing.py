@@ -231,6 +231,28 @@ def test_an_index_that_is_ready_is_used_unless_a_filter_leaves_few(services, mon
     assert services.search.search("c", query).nearest.index == "exact"
 
 
+def test_who_asks_for_the_status_alone_sees_what_was_written(services):
+    collection = Collection(services, "hnsw")
+    collection.put(0, 2 * LARGE)
+    status = collection.collections.index_status("c")
+    assert (status.kind, status.state) == ("hnsw", "building")  # and nobody has searched
+    collection.collections.indexing.wait()
+    assert collection.collections.index_status("c").state == "ready"
+    collection.delete(0, LARGE // 2)
+    assert collection.collections.index_status("c").points == 2 * LARGE - LARGE // 2
+
+
+def test_an_index_that_finds_too_little_says_so_and_searches_are_exact(services, monkeypatch):
+    monkeypatch.setattr("app.index.approximation.ENOUGH", 1.1)
+    collection = Collection(services, "hnsw")
+    collection.put(0, 2 * LARGE)
+    status = collection.built()
+    assert (status.state, status.recall_at_10) == ("exact", None)
+    assert status.fault.startswith("hnsw finds")
+    assert collection.found().nearest.index == "exact"
+    collection.assert_right(exact=True)
+
+
 def test_another_kind_is_told_as_soon_as_it_is_asked_for(services, held_up):
     begun, may_go = held_up
     may_go.set()
