@@ -7,6 +7,7 @@ from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 PREFIX = "ANCHORAGE_"
+BENCHMARKS = "ANCHORAGE_DATA"  # where these, and nobody else, find their data
 MIB, GIB = 2**20, 2**30
 
 
@@ -33,7 +34,7 @@ class Settings(BaseSettings):
     max_outputs: int = Field(50_000_000, ge=1, description="more numbers in one answer of heads or codes get 422")
     max_requests: int = Field(64, ge=1, description="more requests in flight get 503")
 
-    max_model_bytes: int = Field(64 * MIB, ge=1, description="larger ONNX models get 422")
+    max_model_bytes: int = Field(40 * MIB, ge=1, description="larger ONNX models get 422")
     max_model_memory: int = Field(GIB, ge=1, description="bytes that an ONNX model may take; more gets 422")
     max_model_seconds: float = Field(10.0, gt=0, description="longer calls of an ONNX model get 422")
 
@@ -46,5 +47,5 @@ class Settings(BaseSettings):
 
 def unknown_variables() -> list[str]:
     """Of the environment: such as look like settings and are none. One of them may be misspelt."""
-    known = {PREFIX + name.upper() for name in Settings.model_fields}
+    known = {PREFIX + name.upper() for name in Settings.model_fields} | {BENCHMARKS}
     return sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)

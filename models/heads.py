@@ -98,7 +98,7 @@ class LinearHead(Head):
         if weight.shape[:1] != bias.shape == weight.shape[1:]:
             raise InvalidHead(
                 f"tensor 'weight' must be (outputs, dimensions), got the shape {list(weight.shape)} beside "
-                f"{len(bias)} numbers of bias, one for each output: give it transposed",
+                f"{len(bias)} numbers of bias, one for each output: one is wrong, or the weight is transposed",
                 tensor="weight",
                 expected=[len(bias), len(weight)],
                 got=list(weight.shape),

@@ -78,7 +78,11 @@ def problem_of(error: DomainError, path: str) -> JSONResponse:
 
 
 def too_large(limit: int) -> errors.BodyTooLarge:
-    return errors.BodyTooLarge(f"a body may have at most {limit} bytes: send fewer rows a call", limit=limit)
+    return errors.BodyTooLarge(
+        f"a body may have at most {limit} bytes: send fewer rows a call, or let the operator raise "
+        "ANCHORAGE_MAX_BODY_BYTES",
+        limit=limit,
+    )
 
 
 async def on_domain_error(request: Request, error: Exception) -> JSONResponse:

@@ -99,8 +99,8 @@ def evaluate_head(
 ) -> EvaluationOut:
     """How good a head is on labelled vectors of any space; the last figures of each are shown with the head."""
     items = examples(services.spaces, body.source, body.truth(), body.named or body.ids, body.vectors)
-    if body.native is not None:
-        items = replace(items, native=body.native.numpy())
+    if body.native:
+        items = replace(items, native=body.native.vectors)
     return EvaluationOut(**vars(services.evaluations.evaluate(head, items, body.translator)))
 
 

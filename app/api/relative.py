@@ -8,6 +8,7 @@ from app.api.bodies import ALL, Body, answers, problems
 from app.api.deps import served
 from app.api.query import StrictRoute
 from app.api.schemas.relative import RelativeIn, RelativeOut
+from app.api.schemas.translators import SelectionIn
 from app.service.relative import RelativeSpec
 
 router = APIRouter(prefix="/v1", tags=["heads"], route_class=StrictRoute)
@@ -25,7 +26,8 @@ def relative(
     request: Request,
 ) -> Response:
     """Describe vectors by how alike they are to anchors: a language that spaces share."""
-    services, reply = served(request, *ALL)
+    chosen = isinstance(body.anchors, SelectionIn)  # then the answer alone says which they are
+    services, reply = served(request, *ALL, beside=["anchors"] if chosen else [])
     anchors = services.codes.chosen(body.space, body.choice())
     codes = services.codes.of(body.space, body.vectors, RelativeSpec(anchors, body.parameters()))
     fields = {"vectors": codes.numpy(), "space": body.space, "anchors": anchors}

@@ -78,11 +78,17 @@ class Runner:
 
     @contextmanager
     def _process(self, model: bytes, output: str | None) -> Iterator["Process"]:
+        """Who waits for a model that others run takes no place from those who run another."""
+        worker = self._worker(model, output)
+        with worker.turn(), self._place(), worker.process() as process:
+            yield process
+
+    @contextmanager
+    def _place(self) -> Iterator[None]:
         if not self._places.acquire(timeout=self.limits.seconds):
-            raise Busy(f"{WORKERS} calls of models run already: try again in a moment")
+            raise Busy(f"{WORKERS} models run already: try again in a moment")
         try:
-            with self._worker(model, output).process() as process:
-                yield process
+            yield
         finally:
             self._places.release()
 
@@ -96,10 +102,18 @@ class Worker:
         self._process: Process | None = None
 
     @contextmanager
-    def process(self) -> Iterator["Process"]:
-        """One call at a time; what went wrong ends the process."""
+    def turn(self) -> Iterator[None]:
+        """One call at a time."""
         if not self._turn.acquire(timeout=self._limits.seconds):
             raise Busy("others are running this model: try again in a moment")
+        try:
+            yield
+        finally:
+            self._turn.release()
+
+    @contextmanager
+    def process(self) -> Iterator["Process"]:
+        """Of whose turn it is; what went wrong ends it."""
         try:
             if self._process is None or self._process.is_over():
                 self._process = Process(self._model, self._output, self._limits)
@@ -107,8 +121,6 @@ class Worker:
         except BaseException:
             self._process = None
             raise
-        finally:
-            self._turn.release()
 
 
 class Process:
@@ -165,8 +177,8 @@ class Process:
         """Why the process ended."""
         if (code := self._child.wait()) == -signal.SIGALRM:
             return OnnxOverrun(
-                f"the model took longer than {self._seconds:g} s and was stopped: "
-                "send fewer rows a call, or let the operator raise ANCHORAGE_MAX_MODEL_SECONDS",
+                f"the model took longer than {self._seconds:g} s and was stopped: send fewer rows a call, if you "
+                "send some, or let the operator raise ANCHORAGE_MAX_MODEL_SECONDS",
                 limit=self._seconds,
             )
         return OnnxFailed(f"the model ended its process (exit code {code}): the server's log may say more")

@@ -192,7 +192,7 @@ def told(pipe: Connection, memory: int) -> Iterator[None]:
 def overrun(memory: int) -> OnnxOverrun:
     return OnnxOverrun(
         f"the model needs more than {memory} bytes: "
-        "send fewer rows a call, or let the operator raise ANCHORAGE_MAX_MODEL_MEMORY",
+        "send fewer rows a call, if you send some, or let the operator raise ANCHORAGE_MAX_MODEL_MEMORY",
         limit=memory,
     )
 

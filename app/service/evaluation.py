@@ -1,5 +1,6 @@
 """How good a head's answers are: on its own space, on others, and without translation."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass
 
@@ -60,11 +61,12 @@ class Evaluations:
         self._check_native(record, of)
         grade = grading(record, of.truth)
         route = self.stitching.route(of.space, record, translator)
-        known = known_as(of, self.spaces.anchors(of.space))
+        home = self._home(record)
+        known = known_as(of, self.spaces.anchors(of.space), self.spaces.anchors(home) if home else None)
         crossed = self._crossed(route, known) if route else {}
         fitted_on = sum(not seen.isdisjoint(item) for item in marks(of, known))
         figures = {
-            "native": self._native(record, head, of, grade),
+            "native": self._native(record, head, of, known, grade),
             "stitched": grade(self._stitched(head, of, route, known, crossed)) if route else None,
             "relative": self._relative(record, head, of, grade),
             "unstitched": grade(unstitched(head, of.vectors)) if route else None,
@@ -73,24 +75,25 @@ class Evaluations:
             space=of.space,
             items=len(of),
             **figures,
-            retention=retention(figures),
+            retention=retention(figures, of.truth),
             path=[step.name for step in route.steps] if route else [],
             cross_fitted=sum(id_ in crossed for id_ in known),
-            warnings=[*self._warnings(record, of, route, known, crossed, fitted_on)],
+            warnings=[*self._warnings(record, of, route, known, crossed, fitted_on, figures["native"])],
             at=now(),
         )
         self.heads.keep(record, of.space, asdict(evaluation))
         return evaluation
 
-    def _native(self, record: Record, head: Head, of: Examples, grade: Grade) -> Grades | None:
+    def _native(
+        self, record: Record, head: Head, of: Examples, known: list[str | None], grade: Grade
+    ) -> Grades | None:
         """Where every item has a vector in the head's own space."""
         home = self._home(record)
-        if home is None or self._missing(home, of):
+        if home is None or self._missing(home, of, known):
             return None
-        if of.space == home:
-            vectors = of.vectors
-        else:
-            vectors = self.spaces.anchors(home).rows(of.ids or []) if of.native is None else of.native
+        vectors = of.vectors if of.space == home else of.native
+        if vectors is None:
+            vectors = self.spaces.anchors(home).rows([id_ for id_ in known if id_ is not None])
         return grade(self.stitching.outputs(record, head, home, vectors, None))
 
     def _relative(self, record: Record, head: Head, of: Examples, grade: Grade) -> Grades | None:
@@ -130,11 +133,12 @@ class Evaluations:
         home = home_of(record)
         return home if home is not None and self.spaces.find(home) else None
 
-    def _missing(self, home: str, of: Examples) -> int:
+    def _missing(self, home: str, of: Examples, known: list[str | None]) -> int:
         """Items without a vector in the head's own space."""
         if of.space == home or of.native is not None:
             return 0
-        return len(of) - len(set(self.spaces.anchors(home).ids).intersection(of.ids or []))
+        held = set(self.spaces.anchors(home).ids)
+        return sum(id_ not in held for id_ in known)
 
     def _check_native(self, record: Record, of: Examples) -> None:
         """InvalidInput, WrongDimension."""
@@ -154,10 +158,11 @@ class Evaluations:
         known: list[str | None],
         crossed: Mapping[str | None, Map],
         fitted_on: int,
+        native: Grades | None,
     ) -> list[str]:
         """What a reader of the figures should not overlook."""
         home = self._home(record)
-        missing = self._missing(home, of) if home else 0
+        missing = self._missing(home, of, known) if home else 0
         shared = set().union(*(self._shared(step) for step in route.steps)) if route else set()
         leaked = sum(id_ in shared and id_ not in crossed for id_ in known)
         codes = set((record.value["relative"] or {"anchors": []})["anchors"])
@@ -175,6 +180,9 @@ class Evaluations:
             f"no native figures: there is no space {home_of(record)!r} any more": home != home_of(record),
             f"no native figures, and so no retention: {home!r} has no anchors for {missing} of the {len(of)} "
             "items, name such as it has by `ids`, or give the `native` vectors of all": missing > 0,
+            "no retention: natively the head is not shown to be better than answering without looking": (
+                native is not None and not is_telling(native, of.truth)
+            ),
             "anchors or the head have changed since the translation was fitted: items that it was fitted on may "
             "count as others, fit it anew": route is not None and route.stale,
         }
@@ -216,13 +224,19 @@ def unstitched(head: Head, vectors: Vectors) -> Tensor:
     return outputs
 
 
-def retention(figures: Mapping[str, Grades | None]) -> float | None:
-    """None without native figures, or where these say that nothing is known."""
+def retention(figures: Mapping[str, Grades | None], truth: Truth) -> float | None:
+    """None without native figures, or where these do not tell that anything is known."""
     native, here = figures["native"], figures["stitched"] or figures["relative"]
-    if native is None or here is None:
+    if native is None or here is None or not is_telling(native, truth):
         return None
-    name = "accuracy" if "accuracy" in native else "r2"
-    return here[name].mean / native[name].mean if native[name].mean > 0 else None
+    name = next(iter(native))
+    return here[name].mean / native[name].mean
+
+
+def is_telling(native: Grades, truth: Truth) -> bool:
+    """Whether accuracy or R² is beyond doubt more than that of the commonest label, or of the mean."""
+    baseline = max(Counter(truth).values()) / len(truth) if isinstance(truth, list) else 0.0
+    return next(iter(native.values())).low > baseline
 
 
 def check_number(items: int) -> None:

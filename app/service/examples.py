@@ -43,13 +43,21 @@ def examples(spaces: Spaces, space: str, truth: Truth, ids: list[str] | None, ve
     return Examples(space, vectors, truth, ids)
 
 
-def known_as(of: Examples, anchors: AnchorSet) -> list[str | None]:
-    """The id of every item: that of an anchor, or else of the anchor that is the same vector, or else its own."""
-    rows = [vector.tobytes() for vector in of.vectors]
-    wanted, names = set(rows), set(anchors.ids)
-    vectors = zip(anchors.ids, anchors.vectors, strict=True)
-    same = {data: id_ for id_, vector in vectors if (data := vector.tobytes()) in wanted}
+def known_as(of: Examples, anchors: AnchorSet, home: AnchorSet | None = None) -> list[str | None]:
+    """The id of every item: that of an anchor, or else of the anchor that is the same vector, be it one of its own
+    space or, for its native vector, of the head's, or else what it came with.
+    """
     ids: list[str | None] = [*of.ids] if of.ids else [None] * len(of)
+    ids = named_by(of.vectors, anchors, ids)
+    return ids if of.native is None or home is None else named_by(of.native, home, ids)
+
+
+def named_by(vectors: Vectors, anchors: AnchorSet, ids: Sequence[str | None]) -> list[str | None]:
+    """ids (n,), but where they are none of the anchors', that of the one that is the same as the vector (n, d)."""
+    rows = [vector.tobytes() for vector in vectors]
+    wanted, names = set(rows), set(anchors.ids)
+    held = zip(anchors.ids, anchors.vectors, strict=True)
+    same = {data: id_ for id_, vector in held if (data := vector.tobytes()) in wanted}
     return [id_ if id_ in names else same.get(row, id_) for id_, row in zip(ids, rows, strict=True)]
 
 

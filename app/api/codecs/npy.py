@@ -16,6 +16,7 @@ from app.errors import InvalidVectors, MalformedBody, NotAcceptable
 MAGIC = b"\x93NUMPY"
 LENGTH_BYTES = {1: 2, 2: 4, 3: 4}  # of the header's length, by format version
 BESIDE = ("confidence", "top")  # what a client asked for, and one matrix cannot hold
+LISTS = ("path", "versions")  # short enough for a header
 REAL = re.compile(r"[<>|=]?([iu][1248]|f(2|4|8|16))")
 
 
@@ -42,11 +43,9 @@ class NpyCodec:
         check_alone([name for name in BESIDE if name in fields])
         array = np.ascontiguousarray(next(value for value in fields.values() if isinstance(value, np.ndarray)))
         write_array_header_1_0(header := io.BytesIO(), header_data_from_array_1_0(array))
-        others = {name: value for name, value in fields.items() if isinstance(value, str | int)}
-        if "path" in fields:
-            others["path"] = ",".join(fields["path"])
+        others = {name: value for name, value in fields.items() if name in LISTS or isinstance(value, str | int)}
         return b"".join([header.getvalue(), array.data]), {
-            header_name(name): quote(str(value), safe=",") for name, value in others.items()
+            header_name(name): in_header(value) for name, value in others.items()
         }
 
 
@@ -77,6 +76,13 @@ def read(header: str, pattern: str) -> str:
     if found is None:
         raise MalformedBody(f"the .npy header is not as numpy.save writes it: {header[:100]!r}")
     return found[1]
+
+
+def in_header(value: Any) -> str:
+    """A name or a number, or several of them."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    return ",".join(quote(str(part)) for part in (value if isinstance(value, list) else [value]))
 
 
 def header_name(field: str) -> str:

@@ -6,7 +6,7 @@ import torch
 from pydantic import BaseModel, BeforeValidator, Field, InstanceOf, WithJsonSchema, model_validator
 from torch import Tensor
 
-from app.api.schemas.arrays import ARRAY, Array, tensor_of
+from app.api.schemas.arrays import ARRAY, tensor_of
 from app.api.schemas.base import VECTORS, Id, In, Name, Vectors, check_ids
 from app.api.schemas.relative import ChosenCodesIn
 from app.service.examples import Truth
@@ -82,24 +82,23 @@ class FitIn(ExamplesIn):
     relative: ChosenCodesIn | None = None
 
 
+class NativeIn(In):
+    """Row i is item i in the head's own space."""
+
+    vectors: Vectors
+
+
 class EvaluateIn(ExamplesIn):
     """Items of `source`; by `translator`, or by the best way from `source` to the head's space."""
 
     source: Name
     translator: Name | None = None
-    native: Annotated[
-        Array | None, Field(description="vectors of the same items in the head's own space, one for each item")
-    ] = None
+    native: Annotated[NativeIn | None, Field(description="the same items, one vector each")] = None
 
     @model_validator(mode="after")
     def _all_native(self) -> Self:
-        if self.native is None:
-            return self
-        items, shape = len(self.truth()), [*self.native.shape]
-        if len(shape) != 2 or shape[0] != items:
-            raise ValueError(f"`native` is a matrix, one vector for each of {items} items, got shape {shape}")
-        if not self.native.isfinite().all():
-            raise ValueError("`native` must hold finite numbers of single precision")
+        if self.native and len(self.native.vectors) != len(self.truth()):
+            raise ValueError(f"`native` has {len(self.native.vectors)} vectors for {len(self.truth())} items")
         return self
 
 

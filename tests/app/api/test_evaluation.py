@@ -229,7 +229,7 @@ def test_items_with_ids_that_are_anchors_of_the_heads_space_have_native_figures(
 
 @pytest.mark.parametrize(("head", "by"), [("labels", "stitched"), ("free", "relative")])
 def test_native_vectors_of_fresh_items_show_what_is_lost(head, by, fitted, items, fresh):
-    figures = evaluate(fitted, head, "far", **fresh("far"), native=items.near[ANCHORS:].tolist())
+    figures = evaluate(fitted, head, "far", **fresh("far"), native={"vectors": items.near[ANCHORS:].tolist()})
     assert figures["native"] == evaluate(fitted, head, "near", **fresh("near"))["native"]
     share = figures[by]["accuracy"]["mean"] / figures["native"]["accuracy"]["mean"]
     assert figures["retention"] == pytest.approx(share)
@@ -294,6 +294,29 @@ def test_an_anchor_is_known_by_its_vector_too(ids, fitted, items, by_id):
     figures = evaluate(fitted, "labels", "far", **given, **({"ids": ids} if ids else {}))
     by_name = evaluate(fitted, "labels", "far", labels=by_id)
     assert (figures["cross_fitted"], figures["stitched"]) == (ANCHORS, by_name["stitched"])
+
+
+def test_an_anchor_is_known_by_its_native_vector_too(fitted, items, by_id):
+    """Its vector may have been computed anew, and differ in the last bits."""
+    given = {"labels": items.labels[:ANCHORS], "vectors": (items.far[:ANCHORS] * (1 + 1e-6)).tolist()}
+    figures = evaluate(fitted, "labels", "far", **given, native={"vectors": items.near[:ANCHORS].tolist()})
+    right = evaluate(fitted, "labels", "far", labels=by_id)
+    assert (figures["cross_fitted"], figures["stitched"]) == (ANCHORS, right["stitched"])
+
+
+def test_an_anchor_that_is_known_by_its_vector_has_native_figures(fitted, items, by_id):
+    figures = evaluate(fitted, "labels", "far", labels=items.labels[:40], vectors=items.far[:40].tolist())
+    named = evaluate(fitted, "labels", "far", labels=dict(list(by_id.items())[:40]))
+    assert figures["native"] == named["native"]
+    assert not any("no native figures" in warning for warning in figures["warnings"])
+
+
+def test_there_is_no_retention_of_what_is_not_known_natively(fitted, items, fresh):
+    native = {"vectors": items.near[ANCHORS:][::-1].tolist()}  # those of other items
+    figures = evaluate(fitted, "labels", "far", **fresh("far"), native=native)
+    assert figures["native"]["accuracy"]["mean"] > 0
+    assert figures["retention"] is None
+    assert any("no retention: natively" in warning for warning in figures["warnings"])
 
 
 def test_a_stale_translation_is_not_crossed(both, items, by_id):
@@ -362,7 +385,7 @@ def test_items_that_are_no_anchors_are_known_by_their_vectors_and_ids(both, item
     given = {"labels": items.labels[others], "vectors": items.far[others].tolist()}
     assert seen(evaluate(both, "h", "far", **given)) == 0  # nothing says whose vectors these are
     assert seen(evaluate(both, "h", "far", **given, ids=items.ids[others])) == 20
-    assert seen(evaluate(both, "h", "far", **given, native=items.near[others].tolist())) == 20
+    assert seen(evaluate(both, "h", "far", **given, native={"vectors": items.near[others].tolist()})) == 20
 
 
 def test_fresh_items_are_not_held_to_be_seen(fitted, fresh):
@@ -493,26 +516,31 @@ NATIVE = {"source": "far", "vectors": [[0.5] * 7] * 40}
 @pytest.mark.parametrize(
     ("fields", "says"),
     [
-        ({**NATIVE, "native": [[1, 2, 3, 4, 5]] * 39}, "one vector for each of 40 items, got shape [39, 5]"),
-        ({**NATIVE, "native": [1.0] * 40}, "one vector for each of 40 items, got shape [40]"),
-        ({**NATIVE, "native": [["one"] * 5] * 40}, "numbers in nested lists"),
-        ({**NATIVE, "native": [[1e39] * 5] * 40}, "finite numbers of single precision"),
-        ({"native": [[1, 2, 3, 4, 5]] * 40}, "`vectors` are already: leave `native` out"),
+        ({**NATIVE, "native": {"vectors": [[1, 2, 3, 4, 5]] * 39}}, "`native` has 39 vectors for 40 items"),
+        ({**NATIVE, "native": [[1, 2, 3, 4, 5]] * 40}, "/native"),
+        ({"native": {"vectors": [[1, 2, 3, 4, 5]] * 40}}, "`vectors` are already: leave `native` out"),
     ],
 )
 def test_native_vectors_that_cannot_be_are_422(fields, says, refused):
     assert says in refused("invalid-input", **fields)["detail"]
 
 
+@pytest.mark.parametrize("bad", [["one"] * 5, [1e39] * 5, [1e18] * 5, [1, 2, 3]])
+def test_a_native_row_that_is_no_vector_is_422_with_its_number(bad, refused):
+    rows = [[1, 2, 3, 4, 5]] * 39
+    assert refused("invalid-vectors", **NATIVE, native={"vectors": [*rows, bad]})["row"] == 39
+
+
 def test_native_vectors_of_another_width_are_422(refused):
-    assert refused("wrong-dimension", **NATIVE, native=[[1, 2, 3]] * 40)["expected"]["space"] == "near"
+    problem = refused("wrong-dimension", **NATIVE, native={"vectors": [[1, 2, 3]] * 40})
+    assert problem["expected"]["space"] == "near"
 
 
 def test_a_head_without_a_space_has_no_native_vectors(both, items, fresh, assert_problem):
     codes = {"anchors": items.ids[:5], "similarity": "cosine"}
     body = {"kind": "linear", "relative": codes, "weight": [[1] * 5] * 3, "labels": ["cat", "dog", "owl"]}
     assert both.put("/v1/heads/bare", json=body).status_code == 201
-    given = {"source": "far", **fresh("far"), "native": [[1] * 5] * 120}
+    given = {"source": "far", **fresh("far"), "native": {"vectors": [[1] * 5] * 120}}
     answer = both.post("/v1/heads/bare/evaluate", json=given)
     assert "has no space of its own: leave `native` out" in assert_problem(answer, 422, "invalid-input")["detail"]
 

@@ -187,3 +187,10 @@ def test_an_answer_that_is_too_large_is_422(make_client, data, assert_problem):
         body = {"space": "a", "vectors": data.new_a[:6].tolist()}
         problem = assert_problem(client.post("/v1/relative", json=body), 422, "over-limit")
         assert (problem["limit"], problem["got"]) == (10, 12)
+
+
+def test_chosen_anchors_are_not_told_by_a_matrix_alone(headed, data, assert_problem):
+    body = {"space": "a", "vectors": data.new_a.tolist(), "anchors": {"selector": "uniform", "count": 3}}
+    answer = headed.post("/v1/relative", json=body, headers={"Accept": NPY})
+    assert "'anchors' beside it" in assert_problem(answer, 406, "not-acceptable")["detail"]
+    assert headed.post("/v1/relative", json=body).json()["anchors"] != data.ids[:3]

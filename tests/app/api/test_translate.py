@@ -116,7 +116,8 @@ def test_the_answer_names_the_translator(send, way):
 
 def test_the_answer_as_npy_names_it_in_headers(send):
     headers = send("npy", BY_PAIR, NPY).headers
-    assert {f"anchorage-{name}": str(value) for name, value in NAMED.items()}.items() <= headers.items()
+    named = {f"anchorage-{name}": str(value) for name, value in NAMED.items()} | {"anchorage-stale": "false"}
+    assert named.items() <= headers.items()
 
 
 def test_the_answer_as_arrow_names_it_in_metadata(send, read_arrow):

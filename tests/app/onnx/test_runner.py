@@ -361,6 +361,22 @@ def test_no_more_models_run_at_once_than_there_are_places(new_runner, endless_on
     assert most == WORKERS
 
 
+def test_who_waits_for_a_busy_model_takes_no_place_from_who_runs_another(new_runner, endless_onnx, doubled):
+    runner = new_runner(seconds=4)
+
+    def call():
+        with suppress(Busy, OnnxOverrun):
+            runner.describe(endless_onnx)
+
+    threads = [threading.Thread(target=call) for _ in range(WORKERS + 3)]
+    for thread in threads:
+        thread.start()
+    np.testing.assert_array_equal(runner.run(doubled, None, X), 2 * X)
+    assert any(thread.is_alive() for thread in threads)
+    for thread in threads:
+        thread.join()
+
+
 def test_a_process_knows_nothing_of_the_servers_settings(new_runner, doubled, monkeypatch):
     monkeypatch.setenv("ANCHORAGE_STORE", "redis://:secret@nowhere")
     runner, before = new_runner(), workers()

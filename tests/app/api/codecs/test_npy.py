@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from app.api.codecs import CODECS
 from app.errors import InvalidVectors, MalformedBody
 from tests.app.api.codecs.conftest import NPY, decoded, npy_bytes, refused
 
@@ -173,3 +174,14 @@ def test_npy_with_a_header_of_python_2_is_read_or_malformed():
 def test_npy_with_any_header_is_an_error_and_no_crash(header):
     body = b"\x93NUMPY\x01\x00" + len(header).to_bytes(2, "little") + header
     refused(NPY, body, (MalformedBody, InvalidVectors))
+
+
+def test_what_describes_an_answer_is_in_its_headers():
+    fields = {"vectors": np.eye(2, dtype=np.float32), "path": ["a-b", "b-c"], "versions": [1, 12], "stale": False}
+    headers = CODECS[NPY].encode({**fields, "translator": "a,b", "labels": ["x", "y"], "score": None})[1]
+    assert headers == {
+        "Anchorage-Path": "a-b,b-c",
+        "Anchorage-Versions": "1,12",
+        "Anchorage-Stale": "false",
+        "Anchorage-Translator": "a%2Cb",
+    }
