@@ -4,10 +4,12 @@ Translated scores are spread otherwise than native ones. The increasing map that
 native ones equates the scores that the same share of pairs exceeds:
     g = F⁻¹_native ∘ F_translated
 (Kolen & Brennan 2014, "Test Equating, Scaling, and Linking", chapter 2: equipercentile equating). A threshold then
-returns as many hits as it does natively. Isotonic regression to the expected native score, the usual choice, has
-the smaller error per pair, but draws all scores to the mean, the highest most. Above the native .99 quantile it
-left 9 of 100 hits and this map 92; their Kolmogorov-Smirnov distances to the native scores were .34 and .08 (means
-over fresh pairs of seven pairs of real spaces, 300 and 1000 anchors).
+returns as many hits as it does natively, as far as held-out anchors are like what is searched: where translations
+are weak, or anchors few, the highest scores may be several times rarer or more frequent than that. Isotonic
+regression to the expected native score, the usual choice, has the smaller error per pair, but draws all scores to
+the mean, the highest most. Above the native .99 quantile it left 9 of 100 hits and this map 92; their
+Kolmogorov-Smirnov distances to the native scores were .34 and .08 (means over fresh pairs of seven pairs of real
+spaces, 300 and 1000 anchors).
 
 A query's own counterpart is no pair to learn from: how many there are beside other pairs depends on the gallery.
 """

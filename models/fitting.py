@@ -28,6 +28,7 @@ PENALTIES = (10.0, 1.0, 0.1, 0.01, 1e-3, 1e-4)  # strong to weak
 FOLDS = 5
 TRIED = 5000  # rows that choose the penalty; the head is then fitted on all
 ITERATIONS = 200
+ROUGH, FINE = 1e-4, 1e-6  # gradients at which a descent ends: of the folds, and of the head that is given out
 FEW = 30  # held-out rows below which an interval is rough
 RESOLUTION = 1e-6  # spread, as a share of the largest number, below which vectors do not vary
 ABSENT = -30.0  # logit of a label that none of the rows has which a fold is fitted on
@@ -59,8 +60,8 @@ class Task(ABC):
     outputs: int
 
     @abstractmethod
-    def path(self, z: Matrix, rows: Tensor, penalties: Sequence[float]) -> Iterator[Solution]:
-        """z (m, d) of `rows` (m,): a solution for each penalty."""
+    def path(self, z: Matrix, rows: Tensor, penalties: Sequence[float], tolerance: float) -> Iterator[Solution]:
+        """z (m, d) of `rows` (m,): a solution for each penalty, begun at the one before."""
 
     @abstractmethod
     def constant(self, rows: Tensor) -> Tensor:
@@ -88,12 +89,12 @@ class Classification(Task):
     def __init__(self, truth: Tensor, labels: int) -> None:
         self.truth, self.outputs = truth, labels
 
-    def path(self, z: Matrix, rows: Tensor, penalties: Sequence[float]) -> Iterator[Solution]:
+    def path(self, z: Matrix, rows: Tensor, penalties: Sequence[float], tolerance: float) -> Iterator[Solution]:
         known = np.unique(self.truth[rows].numpy())
         if len(known) == 1:
             yield from [(np.zeros((self.outputs, z.shape[1])), self.constant(rows).numpy())] * len(penalties)
             return
-        model = LogisticRegression(max_iter=ITERATIONS, warm_start=True)
+        model = LogisticRegression(max_iter=ITERATIONS, warm_start=True, tol=tolerance)
         for penalty in penalties:
             model.set_params(C=1 / (penalty * len(z)))
             with warnings.catch_warnings():
@@ -128,7 +129,7 @@ class Regression(Task):
     def __init__(self, truth: Tensor) -> None:
         self.truth, self.outputs = truth.double(), truth.shape[1]
 
-    def path(self, z: Matrix, rows: Tensor, penalties: Sequence[float]) -> Iterator[Solution]:
+    def path(self, z: Matrix, rows: Tensor, penalties: Sequence[float], tolerance: float) -> Iterator[Solution]:  # noqa: ARG002
         for penalty in penalties:
             model = Ridge(alpha=penalty * len(z)).fit(z, self.truth[rows].numpy())
             yield model.coef_.reshape(self.outputs, -1), np.reshape(model.intercept_, self.outputs)
@@ -155,11 +156,12 @@ def fit_head(x: Tensor, task: Task, seed: int = 0) -> tuple[LinearHead, HeadRepo
     fold_of = torch.arange(len(rows)) % folds
     answers, constants = held_out(z, task, rows, fold_of)
     losses = torch.stack([task.losses(of_penalty, rows) for of_penalty in answers])  # (penalties, m)
-    penalty = PENALTIES[strongest(losses)]
-    weight, bias = (torch.from_numpy(part) for part in next(task.path(z.numpy(), torch.arange(len(x)), [penalty])))
+    tried = PENALTIES[: strongest(losses) + 1]
+    *_, solution = task.path(z.numpy(), torch.arange(len(x)), tried, FINE)
+    weight, bias = map(torch.from_numpy, solution)
     quality, baseline = task.grades(cross_fitted(answers, losses, fold_of), rows), task.grades(constants, rows)
     notes = cautions(quality, baseline, len(rows))
-    report = HeadReport(task.name, len(x), len(rows), folds, penalty, quality, baseline, notes)
+    report = HeadReport(task.name, len(x), len(rows), folds, tried[-1], quality, baseline, notes)
     parts = {"weight": (weight / spread).float(), "bias": (bias - weight @ mean / spread).float()}
     return LinearHead.of_parts(task.activation, parts), report
 
@@ -177,7 +179,7 @@ def held_out(z: Tensor, task: Task, rows: Tensor, fold_of: Tensor) -> tuple[Tens
     for fold in range(int(fold_of.max()) + 1):
         train, held = rows[fold_of != fold], fold_of == fold
         constants[held] = task.constant(train)
-        for number, (weight, bias) in enumerate(task.path(z[train].numpy(), train, PENALTIES)):
+        for number, (weight, bias) in enumerate(task.path(z[train].numpy(), train, PENALTIES, ROUGH)):
             answers[number, held] = z[rows[held]] @ torch.from_numpy(weight.T) + torch.from_numpy(bias)
     return answers, constants
 

@@ -31,14 +31,14 @@ def scaled(x):
 def test_a_classifier_is_scikit_learns_at_the_penalty_that_was_chosen(items):
     x, truth = items(150)
     head, report = fit_head(x, Classification(truth, 3))
-    model = LogisticRegression(C=1 / (report.penalty * 150), max_iter=1000).fit(scaled(x), truth)
+    model = LogisticRegression(C=1 / (report.penalty * 150), max_iter=1000, tol=1e-9).fit(scaled(x), truth)
     np.testing.assert_allclose(head(x), model.predict_proba(scaled(x)), atol=1e-3)
 
 
 def test_a_classifier_of_two_labels_has_an_output_for_each(items):
     x, truth = items(100, 2)
     head, report = fit_head(x, Classification(truth, 2))
-    model = LogisticRegression(C=1 / (report.penalty * 100), max_iter=1000).fit(scaled(x), truth)
+    model = LogisticRegression(C=1 / (report.penalty * 100), max_iter=1000, tol=1e-9).fit(scaled(x), truth)
     assert head.shape == (2,)
     np.testing.assert_allclose(head(x), model.predict_proba(scaled(x)), atol=1e-3)
 
