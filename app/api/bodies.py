@@ -1,26 +1,29 @@
 """Bytes to fields and fields to bytes: what routes declare instead of parsing bodies themselves."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
 import numpy as np
+import orjson
 from fastapi import Request, Response
 from fastapi.concurrency import run_in_threadpool
 from pydantic import BaseModel, ValidationError
 
 from app.api.codecs import CODECS, Codec, reader, writer
 from app.api.codecs.base import HOLDERS, Fields
-from app.api.codecs.json import to_base64
+from app.api.codecs.json import once, to_base64, whole
 from app.api.codecs.npy import check_alone
 from app.api.errors import MEDIA_TYPE, too_large
 from app.api.schemas.base import ProblemOut
 from app.api.validation import fields_of, from_validation
-from app.errors import MalformedBody, TooManyRows, UnsupportedEncoding, UnsupportedMediaType
+from app.errors import InvalidInput, MalformedBody, TooManyRows, UnsupportedEncoding, UnsupportedMediaType
 
 JSON, NPY, ARROW = CODECS
 ALL = (JSON, NPY, ARROW)
 SCHEMAS = "#/components/schemas/{model}"  # where the OpenAPI page has them
+BINARY_SCHEMA = {"type": "string", "format": "binary"}
 IDENTITY = "identity"
 INLINE_BYTES = 128 * 1024  # smaller bodies are decoded on the event loop: a thread costs more
 
@@ -63,15 +66,28 @@ class Body(Generic[Model]):
         except RecursionError as error:  # of Python's own, wherever something so deep is walked through or shown
             raise MalformedBody("the body is nested too deeply") from error
 
-    def given(self, name: str, values: list[str]) -> str | list[str]:
-        """A query parameter: one that is given once is a list of one, if a list is expected."""
+    def given(self, name: str, values: list[str]) -> Any:
+        """A query parameter: of an object the JSON text; one that is given once is a list of one, if a list is
+        expected.
+        """
+        if name in self.objects and len(values) == 1 and values[0].lstrip().startswith("{"):
+            return object_of(name, values[0])
         return values if len(values) > 1 or name in self.lists else values[0]
 
     @cached_property
     def lists(self) -> set[str]:
         """The query parameters that are, or may be, lists."""
-        schemas = self.model.model_json_schema()["properties"]
-        return {name for name in self.beside if is_list(schemas[name])}
+        return {name for name, schema in self._schemas.items() if is_list(schema)}
+
+    @cached_property
+    def objects(self) -> set[str]:
+        """And those that are, or may be, objects."""
+        return {name for name, schema in self._schemas.items() if is_object(schema)}
+
+    @property
+    def _schemas(self) -> dict[str, dict[str, Any]]:
+        fields = self.model.model_json_schema(ref_template=SCHEMAS)["properties"]
+        return {name: schema for name, schema in fields.items() if name in self.beside}
 
     @property
     def openapi(self) -> dict[str, Any]:
@@ -87,11 +103,9 @@ class Body(Generic[Model]):
         return set(fields_of(self.model)) - {"vectors", "payloads"}
 
     def parameters(self) -> list[dict[str, Any]]:
-        fields = self.model.model_json_schema(ref_template=SCHEMAS)["properties"]
         return [
             {"name": name, "in": "query", "description": "of a binary body", **as_text(schema)}
-            for name, schema in fields.items()
-            if name in self.beside
+            for name, schema in self._schemas.items()
         ]
 
 
@@ -112,17 +126,32 @@ def reply_to(request: Request, media_types: tuple[str, ...], beside: Sequence[st
     return reply
 
 
-SCHEMAS = "#/components/schemas/{model}"
-BINARY_SCHEMA = {"type": "string", "format": "binary"}
-
-
 def is_list(schema: dict[str, Any]) -> bool:
     return any(part.get("type") == "array" for part in (schema, *schema.get("anyOf", ())))
 
 
+def is_object(schema: dict[str, Any]) -> bool:
+    return "$ref" in str(schema)
+
+
 def as_text(schema: dict[str, Any]) -> dict[str, Any]:
-    """Of a query parameter: an object in it is JSON."""
-    return {"content": {JSON: {"schema": schema}}} if "$ref" in str(schema) else {"schema": schema}
+    """Of a query parameter: an object in it is JSON, in place of a list, if it may be one."""
+    if not is_object(schema):
+        return {"schema": schema}
+    if not is_list(schema):
+        return {"content": {JSON: {"schema": schema}}}
+    parts = [part for part in schema["anyOf"] if not is_object(part)]
+    return {"schema": {**schema, "anyOf": parts}, "description": "of a binary body; or the JSON text of an object"}
+
+
+def object_of(name: str, text: str) -> Any:
+    """InvalidInput, MalformedBody for a member that stands twice."""
+    try:
+        orjson.loads(text)  # stricter than Python's own parser, which shows every member
+        return json.loads(text, object_pairs_hook=once, parse_int=whole)
+    except ValueError as error:
+        fault = f"is an object, in a query parameter JSON: {error}"
+        raise InvalidInput(f"/{name}: {fault}", errors=[{"pointer": f"/{name}", "message": fault}]) from error
 
 
 async def read(request: Request, limit: int) -> bytes:

@@ -71,8 +71,7 @@ def place(error: ErrorDetails, body: Any) -> Path:
         if inside:
             path.append(part)
             body = body[part]
-    *_, last = error["loc"] or ("",)
-    return (*path, last) if error["type"] == "missing" or last == "[key]" else tuple(path)
+    return (*path, error["loc"][-1]) if error["type"] == "missing" else tuple(path)
 
 
 def pointer(path: Path) -> str:

@@ -1,10 +1,8 @@
 """Filters over the wire, in Qdrant's shape."""
 
-import json
 from collections.abc import Sequence
 from typing import Annotated, Any, Literal, Self
 
-import orjson
 from pydantic import (
     AfterValidator,
     BeforeValidator,
@@ -16,8 +14,8 @@ from pydantic import (
     model_validator,
 )
 
-from app.api.codecs.json import once, whole
 from app.api.schemas.base import In
+from app.api.validation import shown
 from app.service.columns import COLUMNS
 from app.service.filters import Condition, Filter
 
@@ -30,13 +28,13 @@ LISTS = ("must", "should", "must_not")
 
 def scalar(value: Any) -> Any:
     if not isinstance(value, str | bool | int | float):
-        raise ValueError(f"must be a text, a number or a boolean, got {value!r:.40}")
+        raise ValueError(f"must be a text, a number or a boolean, got {shown(value)}")
     return value
 
 
 def bound(value: Any) -> Any:
     if isinstance(value, bool) or not isinstance(value, str | int | float):
-        raise ValueError(f"must be a number or a text, got {value!r:.40}")
+        raise ValueError(f"must be a number or a text, got {shown(value)}")
     return value
 
 
@@ -61,17 +59,6 @@ def member(value: Any) -> str:
 
 def is_filter(value: Any) -> bool:
     return isinstance(value, dict) and (not value or any(name in value for name in LISTS))
-
-
-def from_text(value: Any) -> Any:
-    """A query parameter is JSON text."""
-    if not isinstance(value, str):
-        return value
-    try:
-        orjson.loads(value)  # stricter than Python's own parser, which shows every member
-    except orjson.JSONDecodeError as error:
-        raise ValueError(f"a filter in a query parameter is JSON: {error}") from error
-    return json.loads(value, object_pairs_hook=once, parse_int=whole)
 
 
 def not_too_deep(wanted: "FilterIn") -> "FilterIn":
@@ -251,4 +238,4 @@ Clause = Annotated[
         )
     ),
 ]
-FilterField = Annotated[FilterIn, BeforeValidator(from_text), AfterValidator(not_too_deep)]
+FilterField = Annotated[FilterIn, AfterValidator(not_too_deep)]

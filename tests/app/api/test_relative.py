@@ -1,5 +1,6 @@
 """POST /v1/relative: every similarity and product, as the class that it stands for computes them."""
 
+import json
 from base64 import b64decode
 from urllib.parse import urlencode
 
@@ -108,6 +109,25 @@ def test_one_anchor_of_a_binary_body_is_a_list_of_one(headed, data, npy, read_np
     url = f"/v1/relative?space=a&similarity=linf&anchors={data.ids[7]}"
     found = read_npy(headed.post(url, content=npy(data.new_a), headers=headers))
     np.testing.assert_allclose(found, expected(data, [data.ids[7]], similarities=("linf",)), **CLOSE)
+
+
+def test_a_selector_beside_a_binary_body_is_json_text(headed, data, npy, read_arrow, ask):
+    headers = {"Content-Type": NPY, "Accept": ARROW}
+    choice = {"selector": "kmeans", "count": 3}
+    url = f"/v1/relative?{urlencode({'space': 'a', 'anchors': json.dumps(choice)})}"
+    table = read_arrow(headed.post(url, content=npy(data.new_a), headers=headers))
+    right = ask(anchors=choice).json()
+    assert json.loads(table.schema.metadata[b"anchors"]) == right["anchors"]
+    np.testing.assert_allclose(table["vector"].to_pylist(), right["vectors"], rtol=1e-6)
+
+
+def test_a_selector_that_is_no_json_is_422(headed, data, npy, assert_problem):
+    url = f"/v1/relative?{urlencode({'space': 'a', 'anchors': '{selector'})}"
+    problem = assert_problem(
+        headed.post(url, content=npy(data.new_a), headers={"Content-Type": NPY}), 422, "invalid-input"
+    )
+    assert problem["errors"][0]["pointer"] == "/anchors"
+    assert "in a query parameter JSON" in problem["detail"]
 
 
 # What is refused
