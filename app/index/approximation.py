@@ -77,7 +77,7 @@ class Approximation:
         covered = self.covered(view)
         slots, places = covered.nonzero()[0], self.places(covered)
         samples = [sampled(view, slots)]
-        if len(added) < len(slots):
+        if 0 < len(added) < len(slots):
             samples.append(drawn(view, added))
         trials = [Trial.of(view, covered, *sample) for sample in samples]
         for effort, fetch in product(self.codes.efforts, FETCHES):
