@@ -48,4 +48,4 @@ class Settings(BaseSettings):
 def unknown_variables() -> list[str]:
     """Of the environment: such as look like settings and are none. One of them may be misspelt."""
     known = {PREFIX + name.upper() for name in Settings.model_fields} | {BENCHMARKS}
-    return sorted(name for name in os.environ if name.startswith(PREFIX) and name not in known)
+    return sorted(name for name in os.environ if name.upper().startswith(PREFIX) and name.upper() not in known)

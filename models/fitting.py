@@ -61,7 +61,7 @@ class Task(ABC):
 
     @abstractmethod
     def path(self, z: Matrix, rows: Tensor, penalties: Sequence[float], tolerance: float) -> Iterator[Solution]:
-        """z (m, d) of `rows` (m,): a solution for each penalty, begun at the one before."""
+        """z (m, d) of `rows` (m,): a solution for each penalty; one may begin at that before."""
 
     @abstractmethod
     def constant(self, rows: Tensor) -> Tensor:

@@ -145,10 +145,12 @@ def as_text(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def object_of(name: str, text: str) -> Any:
-    """InvalidInput, MalformedBody for a member that stands twice."""
+    """InvalidInput; MalformedBody for a member that stands twice, or what is nested too deeply."""
     try:
         orjson.loads(text)  # stricter than Python's own parser, which shows every member
         return json.loads(text, object_pairs_hook=once, parse_int=whole)
+    except RecursionError as error:
+        raise MalformedBody(f"/{name}: it is nested too deeply") from error
     except ValueError as error:
         fault = f"is an object, in a query parameter JSON: {error}"
         raise InvalidInput(f"/{name}: {fault}", errors=[{"pointer": f"/{name}", "message": fault}]) from error

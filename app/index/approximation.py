@@ -36,11 +36,13 @@ class Approximation:
     learned: int  # points that it was made for
     changes: int = 0  # of the table when it was built
     effort: int = 1
+    effort_at_first: int = 1  # when it was made
     fetch: int = 1
     recall_at_10: float = 0.0
     recall_at_30: float = 0.0
     is_enough: bool = False  # else an exact search stands in for it
-    built_at: str = ""
+    made_at: str = ""
+    built_at: str = ""  # or grown
 
     @classmethod
     def built(cls, kind: str, view: View, slots: Slots) -> "Approximation":
@@ -49,7 +51,8 @@ class Approximation:
         sample = np.sort(np.random.default_rng(0).choice(slots, few, replace=False))
         reach = (lambda: max(map(longest, coded(view, slots)))) if view.scoring.products else None
         codes = Codes.learned(kind, view.codes(sample), len(slots), reach)
-        return cls(kind, codes, slots[:0], len(slots)).grown(view, slots)
+        made = cls(kind, codes, slots[:0], len(slots)).grown(view, slots)
+        return replace(made, effort_at_first=made.effort, made_at=made.built_at)
 
     def grown(self, view: View, slots: Slots) -> "Approximation":
         """With these points too, in a copy: others search this one meanwhile."""
@@ -66,9 +69,9 @@ class Approximation:
 
     def covered(self, view: View) -> Mask:
         """(n,) the slots that are taken, and still by what was coded."""
-        coded = np.zeros_like(view.taken)
-        coded[self.slots[self.slots >= 0]] = True
-        return coded & view.taken & (view.written <= self.changes)
+        known = np.zeros_like(view.taken)
+        known[self.slots[self.slots >= 0]] = True
+        return known & view.taken & (view.written <= self.changes)
 
     def measured(self, view: View, added: Slots) -> "Approximation":
         """With the least effort and candidates that are enough, and its recall of the neighbours of a sample of

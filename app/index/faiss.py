@@ -28,6 +28,7 @@ CARE = 80  # candidates that the links of a point in a graph are chosen among
 HALF = 6e4  # what half precision can hold
 TINY = 1e-30  # a length that counts as none
 ALIKE = 1e-3  # lengths that differ less are one
+ROOM = 1.2  # times the longest: for longer ones that come later
 
 untyped: Any = faiss  # its stubs do not know the NumPy wrappers
 
@@ -53,7 +54,7 @@ class Codes:
         """
         scale = 1 / max(float(np.abs(sample).max()), TINY)
         varied = reach is not None and np.ptp(np.linalg.norm(sample * scale, axis=1)) > ALIKE
-        made = cls(None, scale, reach() * scale if reach and varied else 0.0)
+        made = cls(None, scale, ROOM * reach() * scale if reach and varied else 0.0)
         rows = made._stored(sample)
         metric = faiss.METRIC_L2 if reach is None or varied else faiss.METRIC_INNER_PRODUCT
         index = untyped.index_factory(rows.shape[1], INDEXES[kind].format(lists=lists(points)), metric)
@@ -83,7 +84,7 @@ class Codes:
 
     def takes(self, codes: Vectors) -> bool:
         """Whether none is longer than what all are brought to: it would seem far from everything."""
-        return not self.length or longest(codes) * self.scale <= self.length + ALIKE
+        return not self.length or longest(codes) * self.scale <= self.length
 
     def copy(self) -> "Codes":
         return Codes(untyped.clone_index(self.index), self.scale, self.length)

@@ -24,7 +24,10 @@ FORMAT = 2
 DIGEST, LENGTH = 32, 8  # bytes of the checksum, and of the length of the header
 NOBODY = 2**64 - 1  # the fingerprint of a vector that is no longer known
 LONGER = 1.1  # times as many codes as the file has, and it is written again
-KEPT = ("learned", "effort", "fetch", "recall_at_10", "recall_at_30", "is_enough", "built_at")
+KEPT = (
+    *("learned", "effort", "effort_at_first", "fetch"),
+    *("recall_at_10", "recall_at_30", "is_enough", "made_at", "built_at"),
+)
 
 Prints = NDArray[np.uint64]
 logger = logging.getLogger("anchorage")
@@ -35,7 +38,10 @@ class Saved:
 
     def __init__(self, path: Path, metric: str) -> None:
         self.path, self.metric = path, metric
-        self._codes, self._learned = 0, 0  # of the approximation in the file
+        self._codes, self._made = (
+            0,
+            ("", ""),
+        )  # codes of the approximation in the file, its kind and when it was made
 
     def load(self, kind: str, view: View) -> Approximation | None:
         """Of the points whose vectors it knows; None if these are none."""
@@ -54,12 +60,12 @@ class Saved:
         if not (slots >= 0).any():
             return None
         codes = Codes.from_bytes(data, header["scale"], header["length"])
-        self._codes, self._learned = len(codes), header["learned"]
+        self._codes, self._made = len(codes), (kind, header["made_at"])
         return Approximation(kind, codes, slots, changes=view.changes, **{name: header[name] for name in KEPT})
 
     def save(self, near: Approximation, view: View) -> None:
         """Unless it is hardly longer than what is in the file."""
-        if near.learned == self._learned and len(near.slots) < LONGER * self._codes:
+        if (near.kind, near.made_at) == self._made and len(near.slots) < LONGER * self._codes:
             return
         prints = np.full(len(near.slots), NOBODY, np.uint64)
         unchanged = (near.slots >= 0) & (view.written[near.slots] <= near.changes)
@@ -76,7 +82,7 @@ class Saved:
         except OSError as error:
             logger.warning("%s is not saved: %s", self.path, error)
             return
-        self._codes, self._learned = len(near.slots), near.learned
+        self._codes, self._made = len(near.slots), (near.kind, near.made_at)
 
     def delete(self) -> None:
         """With what a write that was broken off has left."""

@@ -15,7 +15,7 @@ FEW = 10_000  # points among which an exact search is as fast, where a filter le
 BEHIND = 4096  # points without a code before an approximation grows, or one
 ONE_IN = 256  # of so many
 OUTGROWN = 4  # times the points that it was made for
-HARDER = 2  # times the effort that was enough before it grew: what it has learned no longer suits
+HARDER = 2  # times the effort that was enough when it was made: what it has learned no longer suits
 
 AUTO = "auto"
 LARGE = 20_000  # points from which auto approximates
@@ -120,7 +120,7 @@ class Searcher:
         if coverage is None or not coverage.suits(kind):
             return self.table.count > 0
         if not coverage.approximation.is_enough:  # nor would it be with a few more
-            return False
+            return self.table.count > OUTGROWN * coverage.approximation.learned
         return coverage.behind > max(BEHIND, coverage.known // ONE_IN)
 
     def snapshot(self) -> View:
@@ -131,9 +131,10 @@ class Searcher:
         """What is due, from a snapshot, while others search and write."""
         near = self.approximation
         coverage = Coverage.of(near, view) if near else None
-        if near and coverage and coverage.suits(kind) and near.takes(view, rest := coverage.rest.nonzero()[0]):
-            grown = near.grown(view, rest)
-            if grown.is_enough and grown.effort <= HARDER * near.effort:
+        if near and coverage and near.is_enough and coverage.suits(kind):
+            rest = coverage.rest.nonzero()[0]
+            grown = near.grown(view, rest) if near.takes(view, rest) else None
+            if grown and grown.is_enough and grown.effort <= HARDER * near.effort_at_first:
                 return grown
         return Approximation.built(kind, view, view.taken.nonzero()[0])
 

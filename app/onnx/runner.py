@@ -13,7 +13,7 @@ from importlib.metadata import PackageNotFoundError, version
 from multiprocessing import Pipe
 from multiprocessing.connection import Connection
 from typing import Any
-from weakref import finalize
+from weakref import WeakValueDictionary, finalize
 
 import numpy as np
 from numpy.typing import NDArray
@@ -47,6 +47,8 @@ class Runner:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self._places = threading.BoundedSemaphore(WORKERS)
+        self._turns: WeakValueDictionary[tuple[bytes, str | None], Turn] = WeakValueDictionary()
+        self._handing = threading.Lock()
         self._worker = lru_cache(maxsize=WORKERS)(lambda model, output: Worker(model, output, limits))
 
     def describe(self, model: bytes, output: str | None = None) -> Description:
@@ -79,9 +81,20 @@ class Runner:
     @contextmanager
     def _process(self, model: bytes, output: str | None) -> Iterator["Process"]:
         """Who waits for a model that others run takes no place from those who run another."""
-        worker = self._worker(model, output)
-        with worker.turn(), self._place(), worker.process() as process:
+        with self._turn(model, output), self._place(), self._worker(model, output).process() as process:
             yield process
+
+    @contextmanager
+    def _turn(self, model: bytes, output: str | None) -> Iterator[None]:
+        """One call of a model at a time."""
+        with self._handing:
+            turn = self._turns.setdefault((model, output), Turn())
+        if not turn.lock.acquire(timeout=self.limits.seconds):
+            raise Busy("others are running this model, or wait to: try again in a moment")
+        try:
+            yield
+        finally:
+            turn.lock.release()
 
     @contextmanager
     def _place(self) -> Iterator[None]:
@@ -93,27 +106,23 @@ class Runner:
             self._places.release()
 
 
+class Turn:
+    """Of those who call a model; forgotten when nobody does."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+
+
 class Worker:
     """One model's process: started when it is needed, again after it was stopped."""
 
     def __init__(self, model: bytes, output: str | None, limits: Limits) -> None:
         self._model, self._output, self._limits = model, output, limits
-        self._turn = threading.Lock()
         self._process: Process | None = None
 
     @contextmanager
-    def turn(self) -> Iterator[None]:
-        """One call at a time."""
-        if not self._turn.acquire(timeout=self._limits.seconds):
-            raise Busy("others are running this model: try again in a moment")
-        try:
-            yield
-        finally:
-            self._turn.release()
-
-    @contextmanager
     def process(self) -> Iterator["Process"]:
-        """Of whose turn it is; what went wrong ends it."""
+        """For one call at a time; what went wrong ends it."""
         try:
             if self._process is None or self._process.is_over():
                 self._process = Process(self._model, self._output, self._limits)

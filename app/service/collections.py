@@ -153,8 +153,9 @@ class Collections(Resources):
 
     @property
     def faults(self) -> list[str]:
-        """Of indexes that could not be built."""
-        return [f"collection {name!r}: {live.fault}" for name, live in list(self._live.items()) if live.fault]
+        """Of indexes that could not be built, or find too little."""
+        said = [(name, live.complaint) for name, live in list(self._live.items())]
+        return [f"collection {name!r}: {complaint}" for name, complaint in said if complaint]
 
     def index_status(self, name: str) -> IndexStatus | None:
         """As of the last write, so that what is due begins; None before the collection is in memory."""

@@ -78,7 +78,7 @@ class Evaluations:
             retention=retention(figures, of.truth),
             path=[step.name for step in route.steps] if route else [],
             cross_fitted=sum(id_ in crossed for id_ in known),
-            warnings=[*self._warnings(record, of, route, known, crossed, fitted_on, figures["native"])],
+            warnings=self._warnings(record, of, route, known, crossed, fitted_on, figures),
             at=now(),
         )
         self.heads.keep(record, of.space, asdict(evaluation))
@@ -158,11 +158,12 @@ class Evaluations:
         known: list[str | None],
         crossed: Mapping[str | None, Map],
         fitted_on: int,
-        native: Grades | None,
+        figures: Mapping[str, Grades | None],
     ) -> list[str]:
         """What a reader of the figures should not overlook."""
         home = self._home(record)
         missing = self._missing(home, of, known) if home else 0
+        native = figures["native"] if figures["stitched"] or figures["relative"] else None
         shared = set().union(*(self._shared(step) for step in route.steps)) if route else set()
         leaked = sum(id_ in shared and id_ not in crossed for id_ in known)
         codes = set((record.value["relative"] or {"anchors": []})["anchors"])
@@ -180,7 +181,8 @@ class Evaluations:
             f"no native figures: there is no space {home_of(record)!r} any more": home != home_of(record),
             f"no native figures, and so no retention: {home!r} has no anchors for {missing} of the {len(of)} "
             "items, name such as it has by `ids`, or give the `native` vectors of all": missing > 0,
-            "no retention: natively the head is not shown to be better than answering without looking": (
+            "no retention: natively the head is not shown to be better than answering without looking; are the "
+            "truth and the rows of `native` those of the same items?": (
                 native is not None and not is_telling(native, of.truth)
             ),
             "anchors or the head have changed since the translation was fitted: items that it was fitted on may "

@@ -53,7 +53,7 @@ class Nearest:
 
 @dataclass(frozen=True)
 class IndexStatus:
-    """`state` is exact, building (meanwhile searches are exact, or use the kind before) or ready. `points` have
+    """`state` is exact, building (meanwhile searches are exact, or use what was before) or ready. `points` have
     codes that still stand, others are searched exactly, as are the few that a filter leaves; recall is that of the
     neighbours of a sample of them, when it was built.
     """
@@ -141,13 +141,13 @@ class Live:
         with self._turn.shared():
             near, kind = self._index.by_metric.approximation, self._kind(self._index.by_metric)
             building = kind != "exact" and self.fault is None
-            if near and not near.serves(self._choosy):
-                return IndexStatus("exact", "exact", fault=self.fault or near.shortfall)
             if near is None or (building and near.kind != kind):
                 return IndexStatus(kind, "building" if building else "exact", fault=self.fault)
+            if not near.serves(self._choosy):
+                return IndexStatus("exact", "exact", fault=self.complaint)
             return IndexStatus(
                 near.kind,
-                "ready",
+                "building" if building and "" in self._tended else "ready",
                 self._index.by_metric.known,
                 near.recall_at_10,
                 near.recall_at_30,
@@ -155,6 +155,12 @@ class Live:
                 near.built_at,
                 self.fault,
             )
+
+    @property
+    def complaint(self) -> str | None:
+        """What is wrong with its index, if anything."""
+        near = self._index.by_metric.approximation
+        return self.fault or (near.shortfall if near else None)
 
     def points(self, ids: Sequence[Id]) -> list[Point]:
         """Of those of `ids` that are there."""

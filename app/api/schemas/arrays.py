@@ -36,7 +36,10 @@ def bytes_of(value: Any) -> bytes:
     """ValueError."""
     if not isinstance(value, str):
         raise ValueError(f"this is a file in base64, got {value!r:.40}")
-    return b64decode(value, validate=True)
+    try:
+        return b64decode(value, validate=True)
+    except ValueError as error:
+        raise ValueError(f"the text is not base64: {error}") from error
 
 
 def tensors_of(value: Any) -> dict[str, Tensor]:

@@ -130,6 +130,13 @@ def test_a_selector_that_is_no_json_is_422(headed, data, npy, assert_problem):
     assert "in a query parameter JSON" in problem["detail"]
 
 
+def test_a_selector_that_is_nested_too_deeply_is_400(headed, data, npy, assert_problem):
+    text = '{"must":[' * 500 + "]}" * 500
+    url = f"/v1/relative?{urlencode({'space': 'a', 'anchors': text})}"
+    answer = headed.post(url, content=npy(data.new_a), headers={"Content-Type": NPY})
+    assert "nested too deeply" in assert_problem(answer, 400, "malformed-body")["detail"]
+
+
 # What is refused
 
 

@@ -86,6 +86,47 @@ def test_by_the_like_it_grows_in_a_copy_of_what_it_has(kind):
     assert len(before.slots) == POINTS
 
 
+def test_what_is_longer_than_all_codes_is_not_taken_in():
+    searcher = searching("ip", "ivf_flat", clustered(POINTS, 1))
+    near = searcher.approximation
+    write(searcher, clustered(10, 2, length=9.0))
+    write(searcher, clustered(10, 3, length=0.5))
+    longer, shorter = np.arange(POINTS, POINTS + 10), np.arange(POINTS + 10, POINTS + 20)
+    assert (near.takes(searcher.view, longer), near.takes(searcher.view, shorter)) == (False, True)
+    grow(searcher, "ivf_flat")
+    assert searcher.approximation.learned == POINTS + 20  # made anew
+
+
+def test_a_few_that_are_unlike_all_others_are_a_sample_of_their_own():
+    """Of all they are too few to be missed."""
+    searcher = searching("euclidean", "ivf_sq8", clustered(4 * POINTS, 1))
+    few = clustered(200, 2, shift=30.0)
+    slots = np.arange(4 * POINTS, 4 * POINTS + 200)
+    write(searcher, few)
+    near, view = searcher.approximation, searcher.snapshot()
+    assert near.takes(view, slots)
+    grown = near.grown(view, slots)
+    assert (grown.is_enough, grown.recall_at_10 >= 0.97) == (False, True)
+    grow(searcher, "ivf_sq8")
+    assert searcher.approximation.is_enough
+    assert found(searcher, few) > 0.95
+
+
+def test_one_that_grew_much_harder_is_made_anew(monkeypatch):
+    monkeypatch.setattr("app.index.searcher.HARDER", 0.5)
+    searcher = searching("cosine", "ivf_sq8", clustered(POINTS, 1))
+    write(searcher, clustered(POINTS // 2, 2))
+    grow(searcher, "ivf_sq8")
+    assert searcher.approximation.learned == 3 * POINTS // 2
+
+
+def test_what_is_close_together_takes_more_candidates():
+    """Eight bits for the wide cloud are few for what is narrow."""
+    searcher = searching("cosine", "ivf_sq8", np.vstack([clustered(POINTS, 1), clustered(POINTS, 2, shift=10.0)]))
+    assert searcher.approximation.fetch > 1
+    assert found(searcher, clustered(QUERIES, 3, shift=10.0)) > 0.95
+
+
 def test_one_that_cannot_find_enough_says_so_and_serves_nobody():
     """Half precision cannot tell these apart."""
     rows = (1000 + 0.01 * np.random.default_rng(0).standard_normal((POINTS, DIM))).astype(np.float32)
@@ -96,5 +137,7 @@ def test_one_that_cannot_find_enough_says_so_and_serves_nobody():
     assert searcher.search(rows[:5], 3).proposer == "exact"
     write(searcher, rows[: POINTS // 10])
     assert not searcher.is_due("flat_fp16")  # a few more would not help
+    write(searcher, clustered(4 * POINTS, 3))
+    assert searcher.is_due("flat_fp16")
     grow(searcher, "ivf_flat")
     assert searcher.search(rows[:5], 3).proposer == "ivf_flat"

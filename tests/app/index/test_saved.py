@@ -2,12 +2,13 @@
 
 import logging
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from app.index import INDEXES, METRICS, Saved, TableIndex
-from app.index.saved import DIGEST, fingerprints, matched
+from app.index.saved import DIGEST, KEPT, fingerprints, matched
 
 DIM, POINTS = 8, 600
 KINDS = [kind for kind in INDEXES if kind != "exact"]
@@ -226,3 +227,18 @@ def test_what_a_broken_write_left_goes_with_the_file(file, index):
     file.delete()
     assert not file.path.exists()
     assert not left.exists()
+
+
+def test_what_was_measured_is_kept(file, index):
+    near = replace(built(index), fetch=4, effort_at_first=8, made_at="later")
+    file.save(near, index.by_metric.view)
+    again = loaded(file, index)
+    assert {name: getattr(again, name) for name in KEPT} == {name: getattr(near, name) for name in KEPT}
+
+
+@pytest.mark.parametrize("kind", ["ivf_flat", "ivf_sq8"])
+def test_one_that_was_made_anew_is_written_again(file, index, kind):
+    """Though it has no more codes."""
+    near = replace(built(index, kind), made_at="later")
+    file.save(near, index.by_metric.view)
+    assert loaded(file, index, kind).made_at == "later"

@@ -249,8 +249,14 @@ def test_an_index_that_finds_too_little_says_so_and_searches_are_exact(services,
     status = collection.built()
     assert (status.state, status.recall_at_10) == ("exact", None)
     assert status.fault.startswith("hnsw finds")
+    assert collection.services.warnings == [f"collection 'c': {status.fault}"]
     assert collection.found().nearest.index == "exact"
     collection.assert_right(exact=True)
+    monkeypatch.undo()
+    monkeypatch.setattr("app.index.searcher.SOME", LARGE)
+    collection.collections.put("c", "s", "cosine", None, "ivf_flat")
+    assert collection.collections.index_status("c").fault is None  # that was of the other kind
+    assert (collection.built().kind, collection.services.warnings) == ("ivf_flat", [])
 
 
 def test_another_kind_is_told_as_soon_as_it_is_asked_for(services, held_up):
