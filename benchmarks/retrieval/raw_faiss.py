@@ -30,7 +30,7 @@ class RawFaiss:
         self.codes = Codes(faiss.IndexFlatIP(DIM), 1.0, 0.0)
         if self.kind != "exact":
             few = np.random.default_rng(0).permutation(len(rows))[: PER_LIST * lists(len(rows))]
-            self.codes = Codes.learned(self.kind, rows[few], len(rows), products=True)
+            self.codes = Codes.learned(self.kind, rows[few], len(rows), reach=lambda: 1.0)
         self.codes.add(rows)
         self.spend(*self.efforts)
 
