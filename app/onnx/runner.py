@@ -47,7 +47,8 @@ class Runner:
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
         self._places = threading.BoundedSemaphore(WORKERS)
-        self._turns: WeakValueDictionary[tuple[bytes, str | None], Turn] = WeakValueDictionary()
+        # of the models that somebody calls; forgotten when nobody does
+        self._turns: WeakValueDictionary[tuple[bytes, str | None], threading.Lock] = WeakValueDictionary()
         self._handing = threading.Lock()
         self._worker = lru_cache(maxsize=WORKERS)(lambda model, output: Worker(model, output, limits))
 
@@ -80,37 +81,26 @@ class Runner:
 
     @contextmanager
     def _process(self, model: bytes, output: str | None) -> Iterator["Process"]:
-        """Who waits for a model that others run takes no place from those who run another."""
-        with self._turn(model, output), self._place(), self._worker(model, output).process() as process:
+        """One call of a model at a time: who waits for its turn takes no place from those who run another."""
+        with self._handing:
+            turn = self._turns.setdefault((model, output), threading.Lock())
+        with (
+            held(turn, self.limits.seconds, "others are running this model, or wait to"),
+            held(self._places, self.limits.seconds, f"{WORKERS} models run already"),
+            self._worker(model, output).process() as process,
+        ):
             yield process
 
-    @contextmanager
-    def _turn(self, model: bytes, output: str | None) -> Iterator[None]:
-        """One call of a model at a time."""
-        with self._handing:
-            turn = self._turns.setdefault((model, output), Turn())
-        if not turn.lock.acquire(timeout=self.limits.seconds):
-            raise Busy("others are running this model, or wait to: try again in a moment")
-        try:
-            yield
-        finally:
-            turn.lock.release()
 
-    @contextmanager
-    def _place(self) -> Iterator[None]:
-        if not self._places.acquire(timeout=self.limits.seconds):
-            raise Busy(f"{WORKERS} models run already: try again in a moment")
-        try:
-            yield
-        finally:
-            self._places.release()
-
-
-class Turn:
-    """Of those who call a model; forgotten when nobody does."""
-
-    def __init__(self) -> None:
-        self.lock = threading.Lock()
+@contextmanager
+def held(lock: "threading.Lock | threading.Semaphore", seconds: float, fault: str) -> Iterator[None]:
+    """Busy, if others do not give it back in so many."""
+    if not lock.acquire(timeout=seconds):
+        raise Busy(f"{fault}: try again in a moment")
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 class Worker:

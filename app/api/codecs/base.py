@@ -11,7 +11,7 @@ from app.index import LONGEST, overlong
 
 Fields = dict[str, Any]
 
-HOLDERS = ("anchors", "candidates", "native")  # members that have `ids` and `vectors` of their own
+HOLDERS = ("anchors", "candidates", "native")  # members that have `vectors` of their own, and some `ids`
 
 
 class Codec(Protocol):
